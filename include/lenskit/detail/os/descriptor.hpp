@@ -1,0 +1,46 @@
+// One owner for each file descriptor of the library, and the list of all of them.
+#pragma once
+
+#include <initializer_list>
+#include <mutex>
+#include <utility>
+
+namespace lenskit::detail {
+
+/// Owns one descriptor and closes it. While owned it is listed, so that a forked child can close every descriptor
+/// of the library that is not its own (failure D3). Move-only.
+class descriptor {
+ public:
+  descriptor() noexcept = default;
+  explicit descriptor(int fd) noexcept;
+  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  descriptor& operator=(descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    other.reset();
+    return *this;
+  }
+  ~descriptor() { reset(); }
+
+  [[nodiscard]] int get() const noexcept { return fd_; }
+  explicit operator bool() const noexcept { return fd_ >= 0; }
+  void reset() noexcept;
+  /// Gives the descriptor up: it is no longer listed, and the caller closes it.
+  [[nodiscard]] int release() noexcept;
+
+ private:
+  int fd_ = -1;
+};
+
+/// Held while a descriptor is made and listed, and across a fork: so a child never inherits a descriptor of the
+/// library that its list does not name. Locking it twice on one thread deadlocks.
+std::unique_lock<std::mutex> descriptor_gate();
+
+/// In a forked child: closes every listed descriptor except those in `keep`. The descriptor objects that the child
+/// inherited from its parent are dead from here on (closing is remembered, so a destructor that does run is harmless
+/// until the number is used again); the caller must make sure that it never runs them.
+void close_inherited(std::initializer_list<int> keep) noexcept;
+
+/// The number of descriptors the library owns now. For tests.
+int descriptors_owned() noexcept;
+
+}  // namespace lenskit::detail

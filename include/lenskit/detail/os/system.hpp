@@ -1,0 +1,124 @@
+// The system calls the library makes, each under its own name, in one place.
+//
+// Everything in the library that talks to the kernel goes through this header, so that a test can make any
+// call fail, come short, be interrupted or run a callback at an exact moment (`interceptor`). Without an
+// interceptor a wrapper costs one relaxed load and a predicted branch.
+#pragma once
+
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include <poll.h>
+
+#include <cstddef>
+
+namespace lenskit::detail::sys {
+
+enum class call {
+  fork,
+  socketpair,
+  pipe2,
+  memfd_create,
+  eventfd,
+  open,
+  unlink,
+  fstat,
+  fallocate,
+  ftruncate,
+  fcntl,
+  dup,
+  mmap,
+  munmap,
+  mprotect,
+  madvise,
+  read,
+  write,
+  pread,
+  pwrite,
+  sendmsg,
+  recvmsg,
+  poll,
+  epoll_create,
+  epoll_ctl,
+  epoll_wait,
+  pidfd_open,
+  pidfd_send_signal,
+  waitid,
+  kill,
+  prctl,
+  setpgid,
+  linkat,
+  setsockopt,
+};
+
+/// What a test puts between the library and the kernel. Called on whatever thread makes the call.
+class interceptor {
+ public:
+  virtual ~interceptor() = default;
+  /// The errno the call is to fail with, or 0 to let it through.
+  virtual int fail(call which) noexcept = 0;
+  /// The number of bytes a transfer may move at most: lets a test force short reads and writes.
+  virtual std::size_t shorten(call, std::size_t bytes) noexcept { return bytes; }
+};
+
+/// Installs `hook` for the whole process (null removes it). Not for concurrent use with itself. Inherited by fork.
+void intercept(interceptor* hook) noexcept;
+
+/// The name of a call, for messages and test reports.
+const char* name(call which) noexcept;
+
+// Each returns what the system call of that name returns and sets errno. None retries on EINTR: `retry` does.
+pid_t fork() noexcept;
+int socketpair(int type, int (&fds)[2]) noexcept;  // AF_UNIX, close-on-exec
+int pipe(int (&fds)[2], int flags) noexcept;       // pipe2 with O_CLOEXEC added
+int memfd_create(const char* name, unsigned flags) noexcept;
+int eventfd() noexcept;                                           // non-blocking, close-on-exec
+int open(const char* path, int flags, mode_t mode = 0) noexcept;  // O_CLOEXEC added
+int unlink(const char* path) noexcept;
+int linkat(int old_dir, const char* old_path, int new_dir, const char* new_path, int flags) noexcept;
+int fstat(int fd, struct stat& out) noexcept;
+int fallocate(int fd, off_t offset, off_t bytes) noexcept;  // posix_fallocate, but -1 and errno like the others
+int ftruncate(int fd, off_t bytes) noexcept;
+int fcntl(int fd, int command, long argument = 0) noexcept;
+int dup(int fd) noexcept;  // close-on-exec
+int setsockopt(int fd, int level, int option, int value) noexcept;
+void* mmap(void* where, std::size_t bytes, int protection, int flags, int fd, off_t offset) noexcept;
+int munmap(void* where, std::size_t bytes) noexcept;
+int mprotect(void* where, std::size_t bytes, int protection) noexcept;
+int madvise(void* where, std::size_t bytes, int advice) noexcept;
+ssize_t read(int fd, void* into, std::size_t bytes) noexcept;
+ssize_t write(int fd, const void* from, std::size_t bytes) noexcept;
+ssize_t pread(int fd, void* into, std::size_t bytes, off_t offset) noexcept;
+ssize_t pwrite(int fd, const void* from, std::size_t bytes, off_t offset) noexcept;
+ssize_t sendmsg(int fd, const msghdr& message, int flags) noexcept;  // MSG_NOSIGNAL added
+ssize_t recvmsg(int fd, msghdr& message, int flags) noexcept;        // MSG_CMSG_CLOEXEC added
+int poll(pollfd* fds, std::size_t count, int timeout_ms) noexcept;
+int epoll_create() noexcept;  // close-on-exec
+int epoll_ctl(int epoll, int operation, int fd, epoll_event& event) noexcept;
+int epoll_wait(int epoll, epoll_event* events, int capacity, int timeout_ms) noexcept;
+int pidfd_open(pid_t pid) noexcept;
+int pidfd_send_signal(int pidfd, int signal) noexcept;
+int waitid(int pidfd, siginfo_t& info, int options, rusage* usage = nullptr) noexcept;  // P_PIDFD
+int kill(pid_t pid, int signal) noexcept;
+int prctl(int option, unsigned long argument) noexcept;
+int setpgid(pid_t pid, pid_t group) noexcept;
+
+/// Whether the last call failed with EINTR.
+bool interrupted() noexcept;
+
+/// Repeats `attempt` while it fails with EINTR.
+template <class Attempt>
+auto retry(Attempt&& attempt) noexcept(noexcept(attempt())) {
+  for (;;) {
+    const auto result = attempt();
+    if (result != static_cast<decltype(result)>(-1) || !interrupted()) return result;
+  }
+}
+
+}  // namespace lenskit::detail::sys

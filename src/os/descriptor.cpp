@@ -1,0 +1,76 @@
+#include <lenskit/detail/os/descriptor.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace lenskit::detail {
+namespace {
+
+// One bit per descriptor number, up to Linux's default fs.nr_open. It lies in zeroed memory that is never touched
+// beyond the highest number in use, and needs no lock: a forked child can read it whatever the parent was doing.
+constexpr std::size_t capacity = std::size_t{1} << 20;
+constexpr std::size_t word_bits = 64;
+std::array<std::atomic<std::uint64_t>, capacity / word_bits> listed{};
+std::atomic<std::size_t> highest_word{0};
+
+bool listable(int fd) noexcept { return fd >= 0 && static_cast<std::size_t>(fd) < capacity; }
+std::size_t word_of(int fd) noexcept { return static_cast<std::size_t>(fd) / word_bits; }
+std::uint64_t bit_of(int fd) noexcept { return std::uint64_t{1} << (static_cast<std::size_t>(fd) % word_bits); }
+
+void enlist(int fd) noexcept {
+  if (!listable(fd)) return;
+  listed[word_of(fd)].fetch_or(bit_of(fd));
+  auto seen = highest_word.load();
+  while (seen < word_of(fd) && !highest_word.compare_exchange_weak(seen, word_of(fd))) {}
+}
+
+void strike(int fd) noexcept {
+  if (listable(fd)) listed[word_of(fd)].fetch_and(~bit_of(fd));
+}
+
+}  // namespace
+
+descriptor::descriptor(int fd) noexcept : fd_(fd) { enlist(fd_); }
+
+void descriptor::reset() noexcept {
+  const int fd = release();
+  if (fd >= 0) ::close(fd);
+}
+
+int descriptor::release() noexcept {
+  const int fd = std::exchange(fd_, -1);
+  strike(fd);
+  return fd;
+}
+
+std::unique_lock<std::mutex> descriptor_gate() {
+  static auto* gate = new std::mutex;  // never destroyed: a pool may outlive static destruction
+  return std::unique_lock(*gate);
+}
+
+void close_inherited(std::initializer_list<int> keep) noexcept {
+  for (std::size_t word = 0; word <= highest_word.load(); ++word) {
+    auto bits = listed[word].load();
+    while (bits != 0) {
+      const int fd = static_cast<int>(word * word_bits) + std::countr_zero(bits);
+      bits &= bits - 1;
+      if (std::find(keep.begin(), keep.end(), fd) != keep.end()) continue;
+      strike(fd);
+      ::close(fd);
+    }
+  }
+}
+
+int descriptors_owned() noexcept {
+  int count = 0;
+  for (std::size_t word = 0; word <= highest_word.load(); ++word) count += std::popcount(listed[word].load());
+  return count;
+}
+
+}  // namespace lenskit::detail
