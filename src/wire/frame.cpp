@@ -1,0 +1,135 @@
+#include <lenskit/detail/wire/crc32c.hpp>
+#include <lenskit/detail/wire/frame.hpp>
+#include <lenskit/error.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+
+namespace lenskit::detail {
+namespace {
+
+constexpr std::uint32_t frame_magic = 0x4d46'4b4c;  // "LKFM"
+constexpr std::uint8_t frame_version = 1;
+constexpr std::size_t small_bytes = std::size_t{64} << 10;
+
+std::uint32_t header_check(const frame_header& header) noexcept {
+  return crc32c(&header, offsetof(frame_header, header_check));
+}
+
+void verify(const frame_header& header, std::uint64_t sequence, std::uint64_t longest) {
+  if (header.magic != frame_magic) {
+    throw serialization_error(fmt::format("corrupt frame: magic {:#x}, expected {:#x}", header.magic, frame_magic));
+  }
+  if (header.header_check != header_check(header)) throw serialization_error("corrupt frame: header checksum is wrong");
+  if (header.version != frame_version) {
+    throw serialization_error(fmt::format("frame of version {}, expected {}", header.version, frame_version));
+  }
+  if (header.sequence != sequence) {
+    throw serialization_error(fmt::format("frame number {} out of order, expected {}", header.sequence, sequence));
+  }
+  if (header.length > longest) {
+    throw serialization_error(fmt::format("frame of {} bytes, at most {} are allowed", header.length, longest));
+  }
+}
+
+}  // namespace
+
+frame_header make_frame_header(std::uint8_t type, std::uint64_t sequence, std::span<const std::byte> head,
+                               std::span<const std::byte> body, std::size_t attachments) noexcept {
+  frame_header header;
+  header.magic = frame_magic;
+  header.version = frame_version;
+  header.type = type;
+  header.attachments = static_cast<std::uint16_t>(attachments);
+  header.sequence = sequence;
+  header.length = head.size() + body.size();
+  header.payload_check = crc32c(body.data(), body.size(), crc32c(head.data(), head.size()));
+  header.header_check = header_check(header);
+  return header;
+}
+
+frame_reader::frame_reader(std::uint64_t longest) : longest_(longest), small_(small_bytes) {}
+
+std::span<std::byte> frame_reader::room() {
+  if (payload_.size() != 0) return payload_.bytes().subspan(filled_);
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (end_ == small_.size()) {  // a frame that fits but lies at the end: move its beginning to the front
+    std::memmove(small_.data(), small_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  return small_.bytes().subspan(end_);
+}
+
+void frame_reader::arrived(std::size_t bytes) noexcept { (payload_.size() != 0 ? filled_ : end_) += bytes; }
+
+transfer frame_reader::receive(int fd, blocking mode) {
+  const auto result = receive_some(fd, room(), mode, attached_);
+  arrived(result.bytes);
+  return result;
+}
+
+void frame_reader::feed(std::span<const std::byte> bytes) {
+  const auto space = room();
+  if (bytes.size() > space.size()) throw std::length_error("more bytes fed than the frame reader has room for");
+  std::copy(bytes.begin(), bytes.end(), space.begin());
+  arrived(bytes.size());
+}
+
+std::optional<frame> frame_reader::next() {
+  if (!have_header_) {
+    if (end_ - begin_ < sizeof header_) return std::nullopt;
+    std::memcpy(&header_, small_.data() + begin_, sizeof header_);
+    verify(header_, sequence_, longest_);
+    begin_ += sizeof header_;
+    have_header_ = true;
+    open_frame();
+  }
+  const bool complete = payload_.size() != 0 ? filled_ == payload_.size() : end_ - begin_ >= header_.length;
+  if (!complete) return std::nullopt;
+  return close_frame();
+}
+
+// A frame that cannot stand whole in the small buffer gets its own, into which the rest is received directly.
+void frame_reader::open_frame() {
+  if (header_.length <= small_.size() - sizeof header_) return;
+  try {
+    payload_ = byte_buffer(header_.length);
+  } catch (const std::bad_alloc&) {
+    throw serialization_error(fmt::format("no memory for a frame of {} bytes", header_.length));
+  }
+  filled_ = std::min(end_ - begin_, payload_.size());
+  std::memcpy(payload_.data(), small_.data() + begin_, filled_);
+  begin_ += filled_;
+}
+
+frame frame_reader::close_frame() {
+  frame done;
+  done.type = header_.type;
+  if (payload_.size() != 0) {
+    done.payload = std::exchange(payload_, byte_buffer());
+    filled_ = 0;
+  } else {
+    done.payload = byte_buffer(header_.length);
+    if (header_.length != 0) std::memcpy(done.payload.data(), small_.data() + begin_, header_.length);
+    begin_ += header_.length;
+  }
+  if (crc32c(done.payload.data(), done.payload.size()) != header_.payload_check) {
+    throw serialization_error(fmt::format("corrupt frame number {}: payload checksum is wrong", header_.sequence));
+  }
+  if (attached_.size() < header_.attachments) {
+    throw serialization_error(fmt::format("frame number {} lost {} of its descriptors", header_.sequence,
+                                          header_.attachments - attached_.size()));
+  }
+  const auto split = attached_.begin() + header_.attachments;
+  done.attached.assign(std::make_move_iterator(attached_.begin()), std::make_move_iterator(split));
+  attached_.erase(attached_.begin(), split);
+  have_header_ = false;
+  ++sequence_;
+  return done;
+}
+
+}  // namespace lenskit::detail
