@@ -1,10 +1,12 @@
 #include <lenskit/detail/os/system.hpp>
 
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -262,6 +264,19 @@ int prctl(int option, unsigned long argument) noexcept {
 
 int setpgid(pid_t pid, pid_t group) noexcept {
   return guarded(call::setpgid, [&] { return ::setpgid(pid, group); });
+}
+
+pid_t getpid() noexcept { return ::getpid(); }
+
+pid_t gettid() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }
+
+bool at_fork_in_child(void (*handler)()) noexcept { return ::pthread_atfork(nullptr, nullptr, handler) == 0; }
+
+bool is_terminal(int fd) noexcept { return ::isatty(fd) == 1; }
+
+int terminal_columns(int fd) noexcept {
+  winsize size{};
+  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : -1;
 }
 
 }  // namespace lenskit::detail::sys

@@ -108,6 +108,12 @@ int waitid(int pidfd, siginfo_t& info, int options, rusage* usage = nullptr) noe
 int kill(pid_t pid, int signal) noexcept;
 int prctl(int option, unsigned long argument) noexcept;
 int setpgid(pid_t pid, pid_t group) noexcept;
+pid_t getpid() noexcept;
+pid_t gettid() noexcept;
+/// Calls `handler` in every child that is forked from now on, by whomever. False without memory.
+bool at_fork_in_child(void (*handler)()) noexcept;
+bool is_terminal(int fd) noexcept;
+int terminal_columns(int fd) noexcept;  // -1 if it is no terminal or will not say
 
 /// Whether the last call failed with EINTR.
 bool interrupted() noexcept;

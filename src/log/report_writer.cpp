@@ -1,0 +1,199 @@
+#include <lenskit/detail/log/report_writer.hpp>
+#include <lenskit/detail/os/clock.hpp>
+#include <lenskit/detail/os/system.hpp>
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+
+namespace lenskit::detail {
+namespace {
+
+// All of it plain atomics, initialised before the program starts: a signal handler finds it whole.
+std::atomic<int> pipe_end{-1};
+std::atomic<std::uint64_t> begun{0};
+std::atomic<std::uint64_t> dropped{0};
+std::atomic<std::int64_t> stuck_since{0};  // 0 while there is room
+std::atomic<std::uint32_t> process_id{0};
+std::atomic<bool> is_foreign{false};
+std::atomic<std::uint32_t> generation{1};  // of forks: makes cached thread numbers invalid
+
+struct cached_thread {
+  std::uint32_t generation;
+  std::uint32_t number;
+};
+thread_local constinit cached_thread cached{0, 0};
+
+// The worker's own children write to the same pipe with a copy of its counter.
+void note_fork() {
+  generation.fetch_add(1, std::memory_order_relaxed);
+  process_id.store(static_cast<std::uint32_t>(sys::getpid()), std::memory_order_relaxed);
+  is_foreign.store(true, std::memory_order_relaxed);
+}
+
+std::int64_t limit_of(patience wait) noexcept {
+  constexpr std::int64_t second = 1'000'000'000;
+  switch (wait) {
+    case patience::none: return 0;
+    case patience::brief: return second;
+    case patience::full: return 10 * second;
+  }
+  return 0;
+}
+
+// Waits until the pipe may have room. False once it has been full for too long.
+bool wait_for_room(int fd, patience wait) noexcept {
+  if (wait == patience::none) return false;
+  const auto now = now_ns();
+  std::int64_t since = 0;
+  if (stuck_since.compare_exchange_strong(since, now)) since = now;
+  const auto left = since + limit_of(wait) - now;
+  if (left <= 0) return false;
+  pollfd room{fd, POLLOUT, 0};
+  constexpr std::int64_t slice = 100'000'000;  // another thread may be the one that notices that there is room again
+  sys::poll(&room, 1, static_cast<int>(std::min(left, slice) / 1'000'000 + 1));
+  return true;
+}
+
+bool send(const std::byte* fragment, std::size_t bytes, patience wait) noexcept {
+  const int fd = pipe_end.load(std::memory_order_relaxed);
+  if (fd < 0) return false;
+  while (bytes > 0) {
+    const auto moved = sys::write(fd, fragment, bytes);
+    if (moved > 0) {
+      // The kernel moves a fragment as a whole; only a test makes it do less.
+      fragment += moved;
+      bytes -= static_cast<std::size_t>(moved);
+      if (stuck_since.load(std::memory_order_relaxed) != 0) stuck_since.store(0, std::memory_order_relaxed);
+    } else if (errno == EAGAIN) {
+      if (!wait_for_room(fd, wait)) return false;
+    } else if (errno != EINTR) {
+      return false;  // nobody reads any more
+    }
+  }
+  return true;
+}
+
+// A report on its way out: fills fragments and sends each as it gets full.
+class outgoing {
+ public:
+  outgoing(report_kind kind, std::uint64_t number, patience wait) noexcept : wait_(wait) {
+    header_.magic = fragment_header::mark;
+    header_.report = number;
+    header_.process = current_process();
+    header_.thread = current_thread();
+    header_.kind = kind;
+  }
+
+  bool add(report_part part) noexcept {
+    const auto* from = static_cast<const std::byte*>(part.data);
+    while (part.bytes > 0) {
+      if (used_ == max_fragment && !ship(fragment_header::more)) return false;
+      const auto some = std::min(part.bytes, max_fragment - used_);
+      std::memcpy(buffer_ + used_, from, some);
+      used_ += some;
+      from += some;
+      part.bytes -= some;
+    }
+    return true;
+  }
+
+  bool finish() noexcept { return ship(0); }
+
+  [[nodiscard]] bool shipped_some() const noexcept { return header_.position > 0; }
+
+ private:
+  bool ship(std::uint8_t flags) noexcept {
+    header_.bytes = static_cast<std::uint16_t>(used_);
+    header_.flags = flags;
+    if (is_foreign.load(std::memory_order_relaxed)) header_.flags |= fragment_header::foreign;
+    std::memcpy(buffer_, &header_, sizeof header_);
+    header_.check = report_check(buffer_ + sizeof header_.check, used_ - sizeof header_.check);
+    std::memcpy(buffer_, &header_.check, sizeof header_.check);
+    if (!send(buffer_, used_, wait_)) return false;
+    ++header_.position;
+    used_ = sizeof header_;
+    wait_ = patience::full;  // half a report is worth less than a wait
+    return true;
+  }
+
+  patience wait_;
+  fragment_header header_{};
+  std::size_t used_ = sizeof(fragment_header);
+  std::byte buffer_[max_fragment];  // not initialised: this is the hot path
+};
+
+}  // namespace
+
+void start_reports(int pipe_fd) noexcept {
+  static std::atomic<bool> registered{false};
+  if (!registered.exchange(true)) sys::at_fork_in_child(note_fork);
+  generation.fetch_add(1);
+  process_id.store(static_cast<std::uint32_t>(sys::getpid()));
+  is_foreign.store(false);
+  begun.store(0);
+  dropped.store(0);
+  stuck_since.store(0);
+  pipe_end.store(pipe_fd);
+  const int flags = sys::fcntl(pipe_fd, F_GETFL);
+  if (flags >= 0 && (flags & O_NONBLOCK) == 0) sys::fcntl(pipe_fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+bool reports_started() noexcept { return pipe_end.load(std::memory_order_relaxed) >= 0; }
+
+bool write_report(report_kind kind, patience wait, std::initializer_list<report_part> parts) noexcept {
+  const int saved_errno = errno;
+  if (dropped.load(std::memory_order_relaxed) > 0) report_drops();
+  outgoing report(kind, begun.fetch_add(1, std::memory_order_relaxed) + 1, wait);
+  bool whole = true;
+  for (const auto& part : parts) whole = whole && report.add(part);
+  whole = whole && report.finish();
+  // The reader itself notices a report whose tail is missing.
+  if (!whole && !report.shipped_some()) dropped.fetch_add(1, std::memory_order_relaxed);
+  errno = saved_errno;
+  return whole;
+}
+
+void report_drops() noexcept {
+  const int saved_errno = errno;
+  if (const std::uint64_t count = dropped.exchange(0)) {
+    outgoing notice(report_kind::dropped, 0, patience::none);
+    notice.add({&count, sizeof count});
+    if (!notice.finish()) dropped.fetch_add(count);
+  }
+  errno = saved_errno;
+}
+
+std::uint64_t reports_written() noexcept { return begun.load(std::memory_order_relaxed); }
+
+void write_crash_report(int signal, int code, const void* address, void* const* frames, std::size_t n_frames,
+                        std::string_view text) noexcept {
+  constexpr std::size_t max_frames = 256;
+  constexpr std::size_t max_text = 1024;  // so that all of it is one fragment, written or not
+  n_frames = std::min(n_frames, max_frames);
+  text = text.substr(0, max_text);
+  crash_fields fields{};
+  fields.signal = signal;
+  fields.code = code;
+  fields.address = reinterpret_cast<std::uintptr_t>(address);
+  fields.frames = static_cast<std::uint32_t>(n_frames);
+  fields.text_bytes = static_cast<std::uint32_t>(text.size());
+  static_assert(sizeof(fragment_header) + sizeof(crash_fields) + max_frames * sizeof(void*) + max_text <= max_fragment);
+  write_report(report_kind::crash, patience::brief,
+               {{&fields, sizeof fields}, {frames, n_frames * sizeof(void*)}, {text.data(), text.size()}});
+}
+
+std::uint32_t current_thread() noexcept {
+  const auto now = generation.load(std::memory_order_relaxed);
+  if (cached.generation != now) cached = {now, static_cast<std::uint32_t>(sys::gettid())};
+  return cached.number;
+}
+
+std::uint32_t current_process() noexcept {
+  const auto known = process_id.load(std::memory_order_relaxed);
+  return known != 0 ? known : static_cast<std::uint32_t>(sys::getpid());
+}
+
+}  // namespace lenskit::detail
