@@ -7,7 +7,7 @@
 
 #include <unistd.h>
 
-namespace lenskit::test {
+namespace lenskit::tests {
 
 bool have_numpy() {
   static const bool have = std::system("/usr/bin/python3 -c 'import numpy' >/dev/null 2>&1") == 0;
@@ -29,4 +29,4 @@ std::string run_python(const std::string& script) {
   return output;
 }
 
-}  // namespace lenskit::test
+}  // namespace lenskit::tests

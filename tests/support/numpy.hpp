@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace lenskit::test {
+namespace lenskit::tests {
 
 /// Whether this machine has Python with NumPy.
 bool have_numpy();
@@ -11,4 +11,4 @@ bool have_numpy();
 /// What the script prints; throws std::runtime_error when it fails.
 std::string run_python(const std::string& script);
 
-}  // namespace lenskit::test
+}  // namespace lenskit::tests

@@ -1,0 +1,71 @@
+// Which task a thread is running, for the seeds: cheap to set for every task, worked out only when somebody asks.
+#pragma once
+
+#include <lenskit/random.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace lenskit::detail {
+
+/// The seed of one map call: the root it came from and the call's own spawn key. Cheap to copy.
+class call_seed {
+ public:
+  call_seed(seed_sequence root, seed_sequence::key_type key);
+
+  [[nodiscard]] const seed_sequence& root() const noexcept { return state_->root; }
+  [[nodiscard]] const seed_sequence::key_type& key() const noexcept { return state_->key; }
+
+  /// The seed as plain numbers, for a message to a worker.
+  [[nodiscard]] std::vector<std::uint64_t> words() const;
+  /// The inverse of `words`; throws `serialization_error` for anything that `words` did not make.
+  static call_seed from_words(std::span<const std::uint64_t> words);
+
+  friend bool operator==(const call_seed& a, const call_seed& b) noexcept {
+    return a.root() == b.root() && a.key() == b.key();
+  }
+
+ private:
+  struct state {
+    seed_sequence root;
+    seed_sequence::key_type key;
+  };
+  std::shared_ptr<const state> state_;
+};
+
+/// The seed of the next map call: the next child of the root, or inside a task the next child of the task.
+call_seed next_call_seed();
+
+/// The place of the task that a thread runs. `call` is null outside of a task.
+struct task_place {
+  const call_seed* call = nullptr;
+  std::uint64_t index = 0;     // of the task in its map call
+  std::uint64_t children = 0;  // seeds and calls already derived in this task
+};
+
+inline thread_local constinit task_place this_task{};
+
+/// From here on the thread runs task `index` of `call`, which must outlive the task.
+inline void set_task(const call_seed& call, std::uint64_t index) noexcept { this_task = {&call, index, 0}; }
+
+/// From here on the thread runs no task.
+inline void leave_task() noexcept { this_task = {}; }
+
+/// Runs a task while it lives and then goes back to the task around it: engines nest in one thread.
+class task_seed_scope {
+ public:
+  task_seed_scope(const call_seed& call, std::uint64_t index) noexcept : outer_(this_task) { set_task(call, index); }
+  ~task_seed_scope() { this_task = outer_; }
+  task_seed_scope(const task_seed_scope&) = delete;
+  task_seed_scope& operator=(const task_seed_scope&) = delete;
+
+ private:
+  task_place outer_;
+};
+
+/// Makes `seed` the root of this process, which from here on runs no task: for the child of `run_sp`.
+void enter_root_seed(const seed_sequence& seed);
+
+}  // namespace lenskit::detail
