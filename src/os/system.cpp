@@ -1,6 +1,7 @@
 #include <lenskit/detail/os/system.hpp>
 
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -100,6 +101,13 @@ const char* name(call which) noexcept {
     case call::setpgid: return "setpgid";
     case call::linkat: return "linkat";
     case call::setsockopt: return "setsockopt";
+    case call::openat: return "openat";
+    case call::unlinkat: return "unlinkat";
+    case call::renameat: return "renameat";
+    case call::fchmod: return "fchmod";
+    case call::fsync: return "fsync";
+    case call::flock: return "flock";
+    case call::fstatfs: return "fstatfs";
   }
   return "unknown call";
 }
@@ -136,8 +144,36 @@ int linkat(int old_dir, const char* old_path, int new_dir, const char* new_path,
   return guarded(call::linkat, [&] { return ::linkat(old_dir, old_path, new_dir, new_path, flags); });
 }
 
+int openat(int dir, const char* path, int flags, mode_t mode) noexcept {
+  return guarded(call::openat, [&] { return ::openat(dir, path, flags | O_CLOEXEC, mode); });
+}
+
+int unlinkat(int dir, const char* path) noexcept {
+  return guarded(call::unlinkat, [&] { return ::unlinkat(dir, path, 0); });
+}
+
+int renameat(int dir, const char* old_path, const char* new_path) noexcept {
+  return guarded(call::renameat, [&] { return ::renameat(dir, old_path, dir, new_path); });
+}
+
 int fstat(int fd, struct stat& out) noexcept {
   return guarded(call::fstat, [&] { return ::fstat(fd, &out); });
+}
+
+int fchmod(int fd, mode_t mode) noexcept {
+  return guarded(call::fchmod, [&] { return ::fchmod(fd, mode); });
+}
+
+int fsync(int fd) noexcept {
+  return guarded(call::fsync, [&] { return ::fsync(fd); });
+}
+
+int flock(int fd, int operation) noexcept {
+  return guarded(call::flock, [&] { return ::flock(fd, operation); });
+}
+
+int fstatfs(int fd, struct statfs& out) noexcept {
+  return guarded(call::fstatfs, [&] { return ::fstatfs(fd, &out); });
 }
 
 int fallocate(int fd, off_t offset, off_t bytes) noexcept {

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include <poll.h>
@@ -55,6 +56,13 @@ enum class call {
   setpgid,
   linkat,
   setsockopt,
+  openat,
+  unlinkat,
+  renameat,
+  fchmod,
+  fsync,
+  flock,
+  fstatfs,
 };
 
 /// What a test puts between the library and the kernel. Called on whatever thread makes the call.
@@ -82,7 +90,14 @@ int eventfd() noexcept;                                           // non-blockin
 int open(const char* path, int flags, mode_t mode = 0) noexcept;  // O_CLOEXEC added
 int unlink(const char* path) noexcept;
 int linkat(int old_dir, const char* old_path, int new_dir, const char* new_path, int flags) noexcept;
+int openat(int dir, const char* path, int flags, mode_t mode = 0) noexcept;  // O_CLOEXEC added
+int unlinkat(int dir, const char* path) noexcept;
+int renameat(int dir, const char* old_path, const char* new_path) noexcept;  // within one directory
 int fstat(int fd, struct stat& out) noexcept;
+int fchmod(int fd, mode_t mode) noexcept;
+int fsync(int fd) noexcept;
+int flock(int fd, int operation) noexcept;
+int fstatfs(int fd, struct statfs& out) noexcept;
 int fallocate(int fd, off_t offset, off_t bytes) noexcept;  // posix_fallocate, but -1 and errno like the others
 int ftruncate(int fd, off_t bytes) noexcept;
 int fcntl(int fd, int command, long argument = 0) noexcept;
