@@ -18,6 +18,7 @@ constexpr std::size_t capacity = std::size_t{1} << 20;
 constexpr std::size_t word_bits = 64;
 std::array<std::atomic<std::uint64_t>, capacity / word_bits> listed{};
 std::atomic<std::size_t> highest_word{0};
+std::atomic<unsigned> generation{0};  // raised in each forked child
 
 bool listable(int fd) noexcept { return fd >= 0 && static_cast<std::size_t>(fd) < capacity; }
 std::size_t word_of(int fd) noexcept { return static_cast<std::size_t>(fd) / word_bits; }
@@ -36,11 +37,14 @@ void strike(int fd) noexcept {
 
 }  // namespace
 
-descriptor::descriptor(int fd) noexcept : fd_(fd) { enlist(fd_); }
+descriptor::descriptor(int fd) noexcept : fd_(fd), generation_(generation.load(std::memory_order_relaxed)) {
+  enlist(fd_);
+}
 
 void descriptor::reset() noexcept {
-  const int fd = release();
-  if (fd >= 0) ::close(fd);
+  const bool inherited = generation_ != generation.load(std::memory_order_relaxed);
+  const int fd = inherited ? std::exchange(fd_, -1) : release();
+  if (fd >= 0 && !inherited) ::close(fd);
 }
 
 int descriptor::release() noexcept {
@@ -55,14 +59,13 @@ std::unique_lock<std::mutex> descriptor_gate() {
 }
 
 void close_inherited(std::initializer_list<int> keep) noexcept {
+  generation.fetch_add(1);
   for (std::size_t word = 0; word <= highest_word.load(); ++word) {
-    auto bits = listed[word].load();
+    auto bits = listed[word].exchange(0);
     while (bits != 0) {
       const int fd = static_cast<int>(word * word_bits) + std::countr_zero(bits);
       bits &= bits - 1;
-      if (std::find(keep.begin(), keep.end(), fd) != keep.end()) continue;
-      strike(fd);
-      ::close(fd);
+      if (std::find(keep.begin(), keep.end(), fd) == keep.end()) ::close(fd);
     }
   }
 }

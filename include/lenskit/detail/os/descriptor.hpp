@@ -8,14 +8,17 @@
 namespace lenskit::detail {
 
 /// Owns one descriptor and closes it. While owned it is listed, so that a forked child can close every descriptor
-/// of the library that is not its own (failure D3). Move-only.
+/// of the library that is not its own (failure D3). An object inherited by such a child is dead there: it closes
+/// nothing, whatever its number has come to mean since. Move-only.
 class descriptor {
  public:
   descriptor() noexcept = default;
   explicit descriptor(int fd) noexcept;
-  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  descriptor(descriptor&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), generation_(other.generation_) {}
   descriptor& operator=(descriptor&& other) noexcept {
     std::swap(fd_, other.fd_);
+    std::swap(generation_, other.generation_);
     other.reset();
     return *this;
   }
@@ -29,15 +32,15 @@ class descriptor {
 
  private:
   int fd_ = -1;
+  unsigned generation_ = 0;  // which process in a chain of forks made it
 };
 
 /// Held while a descriptor is made and listed, and across a fork: so a child never inherits a descriptor of the
 /// library that its list does not name. Locking it twice on one thread deadlocks.
 std::unique_lock<std::mutex> descriptor_gate();
 
-/// In a forked child: closes every listed descriptor except those in `keep`. The descriptor objects that the child
-/// inherited from its parent are dead from here on (closing is remembered, so a destructor that does run is harmless
-/// until the number is used again); the caller must make sure that it never runs them.
+/// In a forked child: closes every listed descriptor except those in `keep`, which stay open but ownerless, and makes
+/// every descriptor object made so far inert.
 void close_inherited(std::initializer_list<int> keep) noexcept;
 
 /// The number of descriptors the library owns now. For tests.

@@ -1,0 +1,54 @@
+// Waits for any of a set of descriptors (epoll), each known by a number its owner chose.
+#pragma once
+
+#include <lenskit/detail/os/clock.hpp>
+#include <lenskit/detail/os/descriptor.hpp>
+
+#include <cstdint>
+#include <span>
+
+namespace lenskit::detail {
+
+enum class interest : std::uint8_t { read, read_and_write };
+
+/// What is ready.
+struct readiness {
+  std::uint64_t key = 0;
+  bool readable = false;  ///< data, end of stream or error: reading will tell
+  bool writable = false;
+};
+
+/// A set of watched descriptors. Watching and forgetting is safe while another thread waits.
+class poller {
+ public:
+  /// Throws std::system_error.
+  poller();
+  /// Throws std::system_error.
+  void watch(int fd, std::uint64_t key, interest wanted = interest::read);
+  /// Changes what is waited for; failure is impossible for a watched descriptor and ignored.
+  void change(int fd, std::uint64_t key, interest wanted) noexcept;
+  void forget(int fd) noexcept;
+  /// Waits until something is ready or `deadline`; returns the ready part of `room`. An interruption by a signal
+  /// returns empty.
+  [[nodiscard]] std::span<readiness> wait(std::span<readiness> room, steady::time_point deadline) const noexcept;
+  /// Readable when something in this set is: sets can be nested.
+  [[nodiscard]] int fd() const noexcept { return epoll_.get(); }
+
+ private:
+  descriptor epoll_;
+};
+
+/// A counter that wakes a poller; `raise` is async-signal-safe and never blocks (failure D2).
+class wakeup {
+ public:
+  /// Throws std::system_error.
+  wakeup();
+  void raise() const noexcept;
+  void clear() const noexcept;
+  [[nodiscard]] int fd() const noexcept { return event_.get(); }
+
+ private:
+  descriptor event_;
+};
+
+}  // namespace lenskit::detail

@@ -1,0 +1,48 @@
+// A process seen through its pidfd: signals that cannot hit a stranger, waits that need no SIGCHLD.
+#pragma once
+
+#include <lenskit/detail/os/clock.hpp>
+#include <lenskit/detail/os/descriptor.hpp>
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <optional>
+
+namespace lenskit::detail {
+
+/// How a process ended, as far as its parent could see.
+struct exit_status {
+  std::optional<int> signal{};
+  std::optional<int> exit_code{};
+  bool core_dumped = false;
+  std::size_t peak_memory = 0;  ///< bytes; 0 if unknown
+};
+
+/// Handle of a process; does not end it when destroyed.
+class process {
+ public:
+  process() noexcept = default;
+  process(pid_t pid, descriptor pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
+
+  /// The process `pid`, which must be a child of the caller that is not reaped yet, or the caller's own parent.
+  /// Throws std::system_error.
+  [[nodiscard]] static process open(pid_t pid);
+
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(pidfd_); }
+
+  /// Sends `signal`; does nothing if the process is gone.
+  void signal(int signal) const noexcept;
+  /// Waits until the process has ended; false if it had not by `deadline`.
+  [[nodiscard]] bool wait_ended(steady::time_point deadline) const noexcept;
+  /// Reaps an ended child and tells how it ended; empty status where somebody else reaped it. Does not block.
+  [[nodiscard]] std::optional<exit_status> reap() const noexcept;
+
+ private:
+  pid_t pid_ = -1;
+  descriptor pidfd_;
+};
+
+}  // namespace lenskit::detail

@@ -1,0 +1,70 @@
+#include <lenskit/detail/os/errors.hpp>
+#include <lenskit/detail/os/poller.hpp>
+#include <lenskit/detail/os/system.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace lenskit::detail {
+namespace {
+
+epoll_event event_for(std::uint64_t key, interest wanted) noexcept {
+  epoll_event event{};
+  event.events = wanted == interest::read ? std::uint32_t{EPOLLIN} : std::uint32_t{EPOLLIN} | std::uint32_t{EPOLLOUT};
+  event.data.u64 = key;
+  return event;
+}
+
+}  // namespace
+
+poller::poller() {
+  const auto gate = descriptor_gate();
+  epoll_ = descriptor(sys::epoll_create());
+  if (!epoll_) throw_errno("cannot create a poller");
+}
+
+void poller::watch(int fd, std::uint64_t key, interest wanted) {
+  auto event = event_for(key, wanted);
+  if (sys::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, event) != 0) throw_errno("cannot watch a descriptor");
+}
+
+void poller::change(int fd, std::uint64_t key, interest wanted) noexcept {
+  auto event = event_for(key, wanted);
+  sys::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, event);
+}
+
+void poller::forget(int fd) noexcept {
+  epoll_event unused{};
+  sys::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, unused);
+}
+
+std::span<readiness> poller::wait(std::span<readiness> room, steady::time_point deadline) const noexcept {
+  constexpr std::size_t most = 64;
+  std::array<epoll_event, most> events;
+  const auto capacity = static_cast<int>(std::min(room.size(), most));
+  const int count = sys::epoll_wait(epoll_.get(), events.data(), capacity, milliseconds_until(deadline));
+  if (count <= 0) return {};
+  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+    const auto bits = events[i].events;
+    room[i] = {events[i].data.u64, (bits & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0, (bits & EPOLLOUT) != 0};
+  }
+  return room.first(static_cast<std::size_t>(count));
+}
+
+wakeup::wakeup() {
+  const auto gate = descriptor_gate();
+  event_ = descriptor(sys::eventfd());
+  if (!event_) throw_errno("cannot create a wake-up event");
+}
+
+void wakeup::raise() const noexcept {
+  const std::uint64_t one = 1;
+  sys::retry([&]() noexcept { return sys::write(event_.get(), &one, sizeof one); });
+}
+
+void wakeup::clear() const noexcept {
+  std::uint64_t count = 0;
+  sys::retry([&]() noexcept { return sys::read(event_.get(), &count, sizeof count); });
+}
+
+}  // namespace lenskit::detail

@@ -1,0 +1,48 @@
+#include <lenskit/detail/os/errors.hpp>
+#include <lenskit/detail/os/process.hpp>
+#include <lenskit/detail/os/system.hpp>
+
+#include <signal.h>
+
+namespace lenskit::detail {
+
+process process::open(pid_t pid) {
+  const auto gate = descriptor_gate();
+  const int fd = sys::pidfd_open(pid);
+  if (fd < 0) throw_errno("cannot open a handle of process " + std::to_string(pid));
+  return {pid, descriptor(fd)};
+}
+
+void process::signal(int signal) const noexcept {
+  if (pidfd_) sys::retry([&]() noexcept { return sys::pidfd_send_signal(pidfd_.get(), signal); });
+}
+
+bool process::wait_ended(steady::time_point deadline) const noexcept {
+  pollfd watched{pidfd_.get(), POLLIN, 0};
+  for (;;) {
+    if (sys::poll(&watched, 1, milliseconds_until(deadline)) > 0) return true;
+    if (steady::now() >= deadline) return false;
+  }
+}
+
+std::optional<exit_status> process::reap() const noexcept {
+  siginfo_t info{};
+  rusage usage{};
+  const int options = WEXITED | WNOHANG | __WALL;
+  if (sys::retry([&]() noexcept { return sys::waitid(pidfd_.get(), info, options, &usage); }) != 0) {
+    return exit_status{};  // ECHILD: the host's waitpid(-1) or an ignored SIGCHLD took it; it has ended all the same
+  }
+  if (info.si_pid == 0) return std::nullopt;  // still running
+  exit_status status;
+  if (info.si_code == CLD_EXITED) {
+    status.exit_code = info.si_status;
+  } else {
+    status.signal = info.si_status;
+    status.core_dumped = info.si_code == CLD_DUMPED;
+  }
+  constexpr std::size_t kibibyte = 1024;  // ru_maxrss is in KiB
+  status.peak_memory = static_cast<std::size_t>(usage.ru_maxrss) * kibibyte;
+  return status;
+}
+
+}  // namespace lenskit::detail
