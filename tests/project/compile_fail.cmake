@@ -11,6 +11,6 @@ foreach(case IN LISTS cases)
   get_filename_component(name "${case}" NAME_WE)
   string(REPLACE "_" " " name "${name}")
   lenskit_parallel_check("does not compile: ${name}" 120
-    "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tests/project/compile_fail.py" "${case}"
+    "${Python3_EXECUTABLE}" -B "${PROJECT_SOURCE_DIR}/tests/project/compile_fail.py" "${case}"
     "${CMAKE_CXX_COMPILER}" "@${CMAKE_CURRENT_BINARY_DIR}/consumer_flags")
 endforeach()

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -63,11 +64,16 @@ struct listed_case {
   std::vector<std::string> tags;
 };
 
-// Writes what ctest reads: one add_test a test case, with its tags as labels.
+// Writes what ctest reads: one add_test a test case, with its tags as labels. [serial] keeps other tests away while the
+// case runs, [slow] gives it four times the time.
 void write_ctest_file(const std::vector<listed_case>& cases, const std::string& program) {
   std::ofstream out(std::getenv("LENSKIT_TESTS_CTEST_FILE"));
   const auto setting = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
+  const int seconds = std::stoi("0" + setting("LENSKIT_TESTS_TIMEOUT"));
   for (const auto& one : cases) {
+    const auto has = [&](const char* tag) {
+      return std::find(one.tags.begin(), one.tags.end(), tag) != one.tags.end();
+    };
     const std::string group = setting("LENSKIT_TESTS_LABEL");
     std::string filter, labels = group;
     for (const char c : one.name) {
@@ -78,8 +84,9 @@ void write_ctest_file(const std::vector<listed_case>& cases, const std::string& 
     // Bracket arguments take every character as it is.
     const std::string name = "[==[" + group + ": " + one.name + "]==]";
     out << "add_test(" << name << " [==[" << program << "]==] [==[" << filter << "]==])\n"
-        << "set_tests_properties(" << name << " PROPERTIES TIMEOUT " << setting("LENSKIT_TESTS_TIMEOUT")
-        << " LABELS [==[" << labels << "]==] SKIP_REGULAR_EXPRESSION \"skipped: \""
+        << "set_tests_properties(" << name << " PROPERTIES TIMEOUT " << seconds * (has("slow") ? 4 : 1)
+        << (has("serial") ? " RUN_SERIAL ON" : "") << " LABELS [==[" << labels
+        << "]==] SKIP_REGULAR_EXPRESSION \"skipped: \""
         << " FAIL_REGULAR_EXPRESSION \"No test(s| cases) (ran|matched)\")\n";
   }
 }
