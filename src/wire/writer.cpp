@@ -1,6 +1,8 @@
 #include <lenskit/detail/wire/writer.hpp>
 #include <lenskit/error.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <new>
@@ -74,6 +76,10 @@ byte_block writer::release() {
   end_ = external_ + external_capacity_;
   attachments_.clear();
   return block;
+}
+
+void writer::fail_depth() {
+  throw serialization_error(fmt::format("cannot encode: values lie in one another more than {} deep", max_depth));
 }
 
 void writer::attach(descriptor what) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lenskit/detail/os/descriptor.hpp>
+#include <lenskit/detail/wire/writer.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -72,7 +73,7 @@ class reader {
    private:
     reader& in_;
   };
-  static constexpr unsigned max_depth = 4096;  // about 1 MB of stack
+  static constexpr unsigned max_depth = writer::max_depth;
   [[noreturn]] static void fail_depth();
 
  private:

@@ -81,6 +81,26 @@ class writer {
   /// storage.
   [[nodiscard]] byte_block release();
 
+  /// Counts how deep values lie in one another, for as long as it lives: a list of a million links must end in an
+  /// exception and not in a stack overflow.
+  class nesting {
+   public:
+    explicit nesting(writer& out) : out_(out) {
+      if (++out_.depth_ > max_depth) [[unlikely]] {
+        --out_.depth_;
+        fail_depth();
+      }
+    }
+    nesting(const nesting&) = delete;
+    nesting& operator=(const nesting&) = delete;
+    ~nesting() { --out_.depth_; }
+
+   private:
+    writer& out_;
+  };
+  static constexpr unsigned max_depth = 4096;  // about 1 MB of stack
+  [[noreturn]] static void fail_depth();
+
   /// Sends a descriptor beside the bytes. Throws `persist_error` where the channel cannot carry one.
   void attach(descriptor what);
   [[nodiscard]] std::vector<descriptor> take_attachments();
@@ -105,6 +125,7 @@ class writer {
   std::byte* end_ = nullptr;
   std::vector<attached> attachments_;
   bool carries_descriptors_ = false;
+  unsigned depth_ = 0;
 };
 
 }  // namespace lenskit::detail

@@ -1,0 +1,43 @@
+#include <lenskit/detail/wire/codec.hpp>
+#include <lenskit/error.hpp>
+
+#include <boost/archive/archive_exception.hpp>
+#include <boost/core/demangle.hpp>
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <new>
+#include <typeinfo>
+
+namespace lenskit::detail {
+namespace {
+
+[[noreturn]] void rethrow_as(const char* doing, const std::type_info& type) {
+  try {
+    throw;
+  } catch (const serialization_error&) {
+    throw;
+  } catch (const persist_error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw serialization_error(fmt::format("cannot {} {}: {}", doing, boost::core::demangle(type.name()), error.what()));
+  } catch (...) {
+    throw serialization_error(fmt::format("cannot {} {}: its serialize() threw something that is no std::exception",
+                                          doing, boost::core::demangle(type.name())));
+  }
+}
+
+}  // namespace
+
+void fail_decoding(const char* why) { throw serialization_error(fmt::format("cannot decode: {}", why)); }
+
+void fail_encoding(const char* why) { throw serialization_error(fmt::format("cannot encode: {}", why)); }
+
+void rethrow_encoding(const std::type_info& type) { rethrow_as("encode", type); }
+
+void rethrow_decoding(const std::type_info& type) { rethrow_as("decode", type); }
+
+}  // namespace lenskit::detail
