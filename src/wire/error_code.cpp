@@ -1,6 +1,5 @@
+#include <lenskit/detail/os/loaded_file.hpp>
 #include <lenskit/detail/wire/error_code.hpp>
-
-#include <dlfcn.h>
 
 #include <bit>
 #include <future>
@@ -20,15 +19,10 @@ const std::error_category* find_standard(const std::string& name) {
   return nullptr;
 }
 
-// Where in which file an address lies.
-bool locate(std::uint64_t address, Dl_info& in) noexcept {
-  return ::dladdr(std::bit_cast<const void*>(address), &in) != 0 && in.dli_fname != nullptr;
-}
-
 const std::error_category* find_here(const plain_error_code& fields) {
-  Dl_info file{};
-  if (fields.file.empty() || !locate(fields.base + fields.offset, file)) return nullptr;
-  if (fields.file != file.dli_fname || fields.base != std::bit_cast<std::uint64_t>(file.dli_fbase)) return nullptr;
+  if (fields.file.empty()) return nullptr;
+  const auto file = find_loaded_file(fields.base + fields.offset);
+  if (!file || file->path != fields.file || file->base != fields.base) return nullptr;
   return std::bit_cast<const std::error_category*>(fields.base + fields.offset);
 }
 
@@ -59,12 +53,12 @@ const std::error_category& foreign(const std::string& name) {
 
 plain_error_code take_apart(const std::error_code& code) {
   plain_error_code fields{code.value(), code.category().name(), {}, 0, 0};
+  if (find_standard(fields.category) != nullptr) return fields;
   const auto address = std::bit_cast<std::uint64_t>(&code.category());
-  Dl_info file{};
-  if (find_standard(fields.category) == nullptr && locate(address, file)) {
-    fields.file = file.dli_fname;
-    fields.base = std::bit_cast<std::uint64_t>(file.dli_fbase);
-    fields.offset = address - fields.base;
+  if (auto file = find_loaded_file(address)) {
+    fields.file = std::move(file->path);
+    fields.base = file->base;
+    fields.offset = address - file->base;
   }
   return fields;
 }
