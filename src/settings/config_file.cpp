@@ -1,0 +1,109 @@
+#include <lenskit/detail/settings/config_file.hpp>
+#include <lenskit/error.hpp>
+
+#include <toml++/toml.h>
+
+#include <limits>
+#include <sstream>
+#include <string_view>
+#include <system_error>
+
+namespace lenskit::detail {
+namespace {
+
+std::string shown(const toml::node& value) {
+  std::ostringstream text;
+  value.visit([&text](const auto& typed) { text << typed; });
+  return text.str();
+}
+
+// One file while it is read: knows how to say where something is.
+class reader {
+ public:
+  reader(const std::filesystem::path& file, const std::function<void(const std::string&)>& warn)
+      : file_(file.string()), warn_(warn) {}
+
+  config_file read() const {
+    const toml::table root = parse();
+    config_file config;
+    if (const auto* parallel = table(root, "parallel")) {
+      for (const auto& [key, value] : *parallel) read_parallel(key.str(), value, config.parallel);
+    }
+    if (const auto* random = table(root, "random")) {
+      for (const auto& [key, value] : *random) {
+        if (key.str() == "seed") {
+          config.seed = static_cast<std::uint64_t>(integer(value, "random.seed", 0));
+        } else {
+          warn_unknown("random", key.str(), value);
+        }
+      }
+    }
+    return config;
+  }
+
+ private:
+  toml::table parse() const try { return toml::parse_file(file_); } catch (const toml::parse_error& error) {
+    std::string why(error.description());
+    if (error.source().begin.line == 0) throw settings_error("cannot read " + file_ + ": " + why);
+    throw settings_error("cannot read " + file_ + ":" + std::to_string(error.source().begin.line) + ": " + why);
+  }
+
+  std::string place(const toml::node& value) const { return file_ + ":" + std::to_string(value.source().begin.line); }
+
+  [[noreturn]] void refuse(const toml::node& value, std::string_view key, std::string_view wanted) const {
+    throw settings_error("cannot use " + std::string(key) + " = " + shown(value) + " in " + place(value) +
+                         ": it must be " + std::string(wanted));
+  }
+
+  const toml::table* table(const toml::table& root, std::string_view name) const {
+    const toml::node* node = root.get(name);
+    if (node == nullptr) return nullptr;
+    if (!node->is_table()) refuse(*node, name, "a table");
+    return node->as_table();
+  }
+
+  std::int64_t integer(const toml::node& value, std::string_view key, std::int64_t least) const {
+    const auto* number = value.as_integer();
+    if (number == nullptr) refuse(value, key, "a whole number");
+    if (number->get() < least) refuse(value, key, "at least " + std::to_string(least));
+    return number->get();
+  }
+
+  void read_parallel(std::string_view key, const toml::node& value, setting_values& into) const {
+    const std::string full = "parallel." + std::string(key);
+    if (key == "use_ray") {
+      const auto* flag = value.as_boolean();
+      if (flag == nullptr) refuse(value, full, "true or false");
+      into.use_ray = flag->get();
+      into.use_ray_origin = full + " in " + place(value);
+      return;
+    }
+    for (std::size_t i = 0; i < setting_keys.size(); ++i) {
+      if (key != setting_keys[i].name) continue;
+      const std::int64_t number = integer(value, full, -1);
+      if (number > std::numeric_limits<int>::max()) refuse(value, full, "a smaller number");
+      into.numbers[i] = static_cast<int>(number);
+      into.origins[i] = place(value);
+      return;
+    }
+    warn_unknown("parallel", key, value);
+  }
+
+  void warn_unknown(std::string_view table, std::string_view key, const toml::node& value) const {
+    warn_("unknown setting " + std::string(table) + "." + std::string(key) + " in " + place(value) + " is ignored");
+  }
+
+  std::string file_;
+  const std::function<void(const std::string&)>& warn_;
+};
+
+}  // namespace
+
+config_file read_config_file(const std::filesystem::path& file, const std::function<void(const std::string&)>& warn) {
+  // A file that exists but cannot be opened is the parser's error; only a missing one is fine.
+  std::error_code error;
+  if (std::filesystem::status(file, error).type() == std::filesystem::file_type::not_found) return {};
+  return reader(file, warn).read();
+}
+
+}  // namespace lenskit::detail
