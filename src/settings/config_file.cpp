@@ -100,9 +100,12 @@ class reader {
 }  // namespace
 
 config_file read_config_file(const std::filesystem::path& file, const std::function<void(const std::string&)>& warn) {
-  // A file that exists but cannot be opened is the parser's error; only a missing one is fine.
   std::error_code error;
-  if (std::filesystem::status(file, error).type() == std::filesystem::file_type::not_found) return {};
+  const auto type = std::filesystem::status(file, error).type();
+  if (type == std::filesystem::file_type::not_found) return {};
+  // The parser takes a directory for an empty file, and would wait for a pipe.
+  if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::none)
+    throw settings_error("cannot read " + file.string() + ": it is not a file");
   return reader(file, warn).read();
 }
 
