@@ -1,0 +1,15 @@
+// What the library itself has to say.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace lenskit::detail {
+
+enum class severity : std::uint8_t { debug, info, warning, error };
+
+/// Logs `text` through the logger "lenskit" if the user has registered one, else through the sinks and the level of the
+/// default logger. In a worker the parent does so. Throws nothing.
+void log_line(severity how, std::string_view text) noexcept;
+
+}  // namespace lenskit::detail

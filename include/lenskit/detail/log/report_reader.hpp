@@ -1,0 +1,108 @@
+// The parent's end of a worker's report pipe: puts reports together and passes them on.
+#pragma once
+
+#include <lenskit/detail/log/report.hpp>
+#include <lenskit/detail/os/descriptor.hpp>
+
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lenskit::detail {
+
+class log_replay;
+
+/// What a dying worker could still say.
+struct crash_notice {
+  int signal = 0;
+  int code = 0;
+  std::uint64_t address = 0;
+  std::uint32_t thread = 0;
+  std::vector<std::uint64_t> frames{};  ///< return addresses in the worker, innermost first
+  std::string text{};
+};
+
+/// Reads the reports of one worker. Log records go to the parent's loggers, progress to its bars; crash notices and the
+/// last log lines are kept for whoever describes the worker's death. All members may be called from several threads
+/// at once. Bytes that make no sense are dropped with one warning that names the worker; they never harm the parent.
+class report_reader {
+ public:
+  /// `read_end` is made non-blocking. `worker` is the worker's index, if it has one.
+  report_reader(descriptor read_end, pid_t pid, std::optional<int> worker = {});
+  ~report_reader();
+  report_reader(const report_reader&) = delete;
+  report_reader& operator=(const report_reader&) = delete;
+
+  [[nodiscard]] int fd() const noexcept { return pipe_.get(); }
+
+  /// Passes on what is in the pipe now, or a megabyte if there is more: other workers want to be heard too. Blocks only
+  /// as long as the parent's sinks do. Returns the number of bytes read; 0 when called by a sink that it is calling.
+  std::size_t drain() noexcept;
+
+  /// Passes on at least the first `count` reports, as `reports_written` counted them in the worker, if they are in the
+  /// pipe: what a result has to wait for.
+  void drain_until(std::uint64_t count) noexcept;
+
+  /// After the worker's death: passes on everything that is left, then what there is of reports that were cut off.
+  /// `drain` finds nothing afterwards.
+  void finish() noexcept;
+
+  /// The number of reports of the worker that are settled: passed on, or known to be lost.
+  [[nodiscard]] std::uint64_t delivered() const noexcept { return delivered_.load(std::memory_order_acquire); }
+
+  /// The last log lines of the worker, oldest first, whatever their level: at most ten of at most 1 KB.
+  [[nodiscard]] std::vector<std::string> last_lines() const;
+
+  [[nodiscard]] std::optional<crash_notice> crash() const;
+
+ private:
+  /// A report some fragments of which have come.
+  struct partial {
+    fragment_header first;
+    std::uint32_t next = 0;
+    std::string bytes{};
+  };
+  struct kept_line {
+    std::int64_t time = 0;
+    std::uint8_t level = 0;
+    std::string name{};
+    std::string text{};
+  };
+
+  std::size_t read_some() noexcept;
+  std::size_t consume(const char* bytes, std::size_t count);
+  void accept(const fragment_header& header, const char* body, std::size_t bytes);
+  void collect(const fragment_header& header, const char* body, std::size_t bytes);
+  void deliver(const fragment_header& header, const char* body, std::size_t bytes);
+  bool deliver_log(const char* body, std::size_t bytes);
+  bool deliver_crash(const fragment_header& header, const char* body, std::size_t bytes);
+  void settle(const fragment_header& header, std::uint64_t count = 1) noexcept;
+  void report_partial(const partial& cut_off);
+  void report_garbage();
+  void keep_line(const log_fields& fields, std::string_view name, std::string_view text);
+
+  descriptor pipe_;
+  const pid_t pid_;
+  const std::optional<int> worker_;
+  std::atomic<std::uint64_t> delivered_{0};
+
+  mutable std::mutex mutex_;  // guards everything below
+  std::unique_ptr<log_replay> replay_;
+  std::array<char, max_fragment> carry_;  // the beginning of a fragment whose end is not read yet
+  std::size_t carried_ = 0;
+  std::vector<partial> partials_{};
+  std::size_t garbage_ = 0;
+  std::array<kept_line, 10> lines_{};
+  std::size_t n_lines_ = 0;
+  std::optional<crash_notice> crash_{};
+};
+
+}  // namespace lenskit::detail

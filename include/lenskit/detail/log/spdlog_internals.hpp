@@ -1,0 +1,35 @@
+// The parts of spdlog that have no public door, and the only place that depends on them (spdlog 1.5 and later).
+#pragma once
+
+#include <spdlog/formatter.h>
+#include <spdlog/fwd.h>
+#include <spdlog/logger.h>
+
+#include <memory>
+#include <mutex>
+
+namespace lenskit::detail {
+
+/// The protected members of a logger, reached the way a derived class reaches them.
+struct logger_door : spdlog::logger {
+  static void log_it(spdlog::logger& to, const spdlog::details::log_msg& message, bool log, bool backtrace) {
+    (to.*(&logger_door::log_it_))(message, log, backtrace);
+  }
+  static spdlog::details::backtracer& tracer(spdlog::logger& of) { return of.*(&logger_door::tracer_); }
+  static spdlog::err_handler& error_handler(spdlog::logger& of) { return of.*(&logger_door::custom_err_handler_); }
+};
+
+/// The mutex of spdlog's registry of loggers.
+[[nodiscard]] std::mutex& registry_mutex() noexcept;
+
+/// How many records a logger keeps for its backtrace.
+[[nodiscard]] std::size_t backtrace_room(const spdlog::details::backtracer& tracer) noexcept;
+
+/// Makes what would go to the logger's thread pool an error instead.
+void forget_thread_pool(spdlog::async_logger& logger) noexcept;
+
+/// Where a console sink keeps its formatter, guarded by spdlog's console mutex, if `sink` is one that locks it and prints
+/// to the descriptor `fd`; else null.
+[[nodiscard]] std::unique_ptr<spdlog::formatter>* console_formatter(spdlog::sinks::sink& sink, int& fd) noexcept;
+
+}  // namespace lenskit::detail

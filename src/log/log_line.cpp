@@ -1,0 +1,35 @@
+#include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/log/spdlog_internals.hpp>
+
+#include <spdlog/details/registry.h>
+
+namespace lenskit::detail {
+namespace {
+
+spdlog::level::level_enum level_of(severity how) noexcept {
+  switch (how) {
+    case severity::debug: return spdlog::level::debug;
+    case severity::info: return spdlog::level::info;
+    case severity::warning: return spdlog::level::warn;
+    case severity::error: return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+}  // namespace
+
+void log_line(severity how, std::string_view text) noexcept try {
+  auto& registered = spdlog::details::registry::instance();
+  auto logger = registered.get("lenskit");
+  if (!logger) logger = registered.default_logger();
+  if (!logger) return;
+  const auto level = level_of(how);
+  const bool wanted = logger->should_log(level);
+  const bool backtrace = logger->should_backtrace();
+  if (!wanted && !backtrace) return;
+  logger_door::log_it(*logger, {"lenskit", level, spdlog::string_view_t(text.data(), text.size())}, wanted, backtrace);
+} catch (...) {
+  // A sink of the user threw; its logger has told about it.
+}
+
+}  // namespace lenskit::detail

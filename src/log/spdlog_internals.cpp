@@ -1,0 +1,73 @@
+#include <lenskit/detail/log/spdlog_internals.hpp>
+
+#include <spdlog/async_logger.h>
+#include <spdlog/details/registry.h>
+#include <spdlog/sinks/ansicolor_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <unistd.h>
+
+namespace lenskit::detail {
+namespace {
+
+// The language lets an explicit instantiation name a private member ([temp.spec]/6): `open_door<m>` then hands it out
+// through a friend. Nothing is guessed about the layout, and a member that is renamed is a compile-time error.
+template <class Tag, auto Member>
+struct open_door {
+  friend constexpr auto door(Tag) { return Member; }
+};
+
+using ring = spdlog::details::circular_q<spdlog::details::log_msg_buffer>;
+using color_sink = spdlog::sinks::ansicolor_sink<spdlog::details::console_mutex>;
+using plain_sink = spdlog::sinks::stdout_sink_base<spdlog::details::console_mutex>;
+
+struct registry_mutex_tag {
+  friend constexpr auto door(registry_mutex_tag);
+};
+struct ring_tag {
+  friend constexpr auto door(ring_tag);
+};
+struct ring_room_tag {
+  friend constexpr auto door(ring_room_tag);
+};
+struct thread_pool_tag {
+  friend constexpr auto door(thread_pool_tag);
+};
+struct color_formatter_tag {
+  friend constexpr auto door(color_formatter_tag);
+};
+struct plain_formatter_tag {
+  friend constexpr auto door(plain_formatter_tag);
+};
+template struct open_door<registry_mutex_tag, &spdlog::details::registry::logger_map_mutex_>;
+template struct open_door<ring_tag, &spdlog::details::backtracer::messages_>;
+template struct open_door<ring_room_tag, &ring::max_items_>;
+template struct open_door<thread_pool_tag, &spdlog::async_logger::thread_pool_>;
+template struct open_door<color_formatter_tag, &color_sink::formatter_>;
+template struct open_door<plain_formatter_tag, &plain_sink::formatter_>;
+
+}  // namespace
+
+std::mutex& registry_mutex() noexcept { return spdlog::details::registry::instance().*door(registry_mutex_tag{}); }
+
+std::size_t backtrace_room(const spdlog::details::backtracer& tracer) noexcept {
+  const auto slots = (tracer.*door(ring_tag{})).*door(ring_room_tag{});
+  return slots > 0 ? slots - 1 : 0;  // the ring keeps one slot free
+}
+
+void forget_thread_pool(spdlog::async_logger& logger) noexcept { (logger.*door(thread_pool_tag{})).reset(); }
+
+std::unique_ptr<spdlog::formatter>* console_formatter(spdlog::sinks::sink& sink, int& fd) noexcept {
+  using namespace spdlog::sinks;
+  if (auto* color = dynamic_cast<color_sink*>(&sink)) {
+    fd = dynamic_cast<ansicolor_stderr_sink_mt*>(color) != nullptr ? STDERR_FILENO : STDOUT_FILENO;
+    return &(color->*door(color_formatter_tag{}));
+  }
+  if (auto* plain = dynamic_cast<plain_sink*>(&sink)) {
+    fd = dynamic_cast<stderr_sink_mt*>(plain) != nullptr ? STDERR_FILENO : STDOUT_FILENO;
+    return &(plain->*door(plain_formatter_tag{}));
+  }
+  return nullptr;
+}
+
+}  // namespace lenskit::detail

@@ -1,0 +1,185 @@
+#include <lenskit/detail/log/bar.hpp>
+#include <lenskit/detail/log/progress_board.hpp>
+#include <lenskit/detail/log/report_writer.hpp>
+#include <lenskit/detail/log/worker_progress.hpp>
+#include <lenskit/detail/os/clock.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <vector>
+
+namespace lenskit::detail {
+namespace {
+
+// The body of a progress report: this, the label, and for each state a count_fields and its name.
+struct progress_fields {
+  bar_id id;
+  std::int64_t total;  // -1 if unknown
+  std::uint16_t label_bytes;
+  std::uint16_t states;
+  std::uint32_t finished;
+};
+static_assert(sizeof(progress_fields) == 24);
+
+struct count_fields {
+  std::int64_t change;
+  std::uint32_t name_bytes;
+  std::uint32_t unused;
+};
+
+constexpr std::size_t longest_label = 256;
+constexpr std::int64_t interval = 100'000'000;  // ns
+
+struct pending_bar {
+  std::string label;
+  std::int64_t total = -1;
+  std::int64_t last_report = 0;
+  std::vector<std::pair<std::string, std::int64_t>> changes{};
+
+  void change(std::string_view state, std::int64_t n) {
+    if (state.empty()) state = progress::finished_state;
+    for (auto& [name, count] : changes)
+      if (name == state) return static_cast<void>(count += n);
+    changes.emplace_back(state.substr(0, longest_label), n);
+  }
+};
+
+struct pending_bars {
+  std::mutex mutex;
+  std::map<bar_id, pending_bar> bars;
+};
+
+// Replaced, never destroyed, at each start: its mutex could be held by a thread that is not in this process.
+std::atomic<pending_bars*> pending{nullptr};
+
+void append(std::string& to, const void* data, std::size_t bytes) { to.append(static_cast<const char*>(data), bytes); }
+
+bool report(bar_id id, pending_bar& bar, bool finished, patience wait) {
+  progress_fields fields{};
+  fields.id = id;
+  fields.total = bar.total;
+  fields.label_bytes = static_cast<std::uint16_t>(bar.label.size());
+  fields.states = static_cast<std::uint16_t>(bar.changes.size());
+  fields.finished = finished ? 1 : 0;
+  std::string counts;
+  for (const auto& [name, count] : bar.changes) {
+    const count_fields each{count, static_cast<std::uint32_t>(name.size()), 0};
+    append(counts, &each, sizeof each);
+    counts += name;
+  }
+  bar.last_report = now_ns();
+  if (!write_report(report_kind::progress, wait,
+                    {{&fields, sizeof fields}, {bar.label.data(), bar.label.size()}, {counts.data(), counts.size()}}))
+    return false;
+  bar.changes.clear();
+  return true;
+}
+
+pending_bar& pending_for(pending_bars& all, const bar& source) {
+  const auto [found, is_new] = all.bars.try_emplace(source.id());
+  if (is_new) {
+    found->second.label = source.label().substr(0, longest_label);
+    if (source.total()) found->second.total = static_cast<std::int64_t>(*source.total());
+    found->second.last_report = now_ns();  // the bars of short tasks need one report, at their end
+  }
+  return found->second;
+}
+
+bool made_here(bar_id id) noexcept { return process_of(id) == current_process(); }
+
+// Reads the body of a report from its front.
+class body_reader {
+ public:
+  explicit body_reader(std::string_view body) noexcept : rest_(body) {}
+  template <class T>
+  bool read(T& into) noexcept {
+    std::string_view bytes;
+    if (!take(sizeof into, bytes)) return false;
+    std::memcpy(&into, bytes.data(), sizeof into);
+    return true;
+  }
+  bool take(std::size_t count, std::string_view& into) noexcept {
+    if (count > rest_.size()) return false;
+    into = rest_.substr(0, count);
+    rest_.remove_prefix(count);
+    return true;
+  }
+  [[nodiscard]] bool done() const noexcept { return rest_.empty(); }
+
+ private:
+  std::string_view rest_;
+};
+
+}  // namespace
+
+void start_worker_progress() { pending.store(new pending_bars); }
+
+void forward_progress(const bar& source, int n, std::string_view state, std::string_view from) {
+  auto* all = pending.load();
+  if (all == nullptr) return;
+  const std::lock_guard held(all->mutex);
+  auto& mine = pending_for(*all, source);
+  mine.change(state, n);
+  if (!from.empty()) mine.change(from, -std::int64_t{n});
+  if (now_ns() - mine.last_report >= interval) report(source.id(), mine, false, patience::none);
+}
+
+void finish_forwarding(const bar& source) noexcept try {
+  auto* all = pending.load();
+  if (all == nullptr || source.is_finished()) return;
+  const std::lock_guard held(all->mutex);
+  const auto found = all->bars.find(source.id());
+  if (found == all->bars.end()) return;
+  report(source.id(), found->second, made_here(source.id()), patience::full);
+  all->bars.erase(found);
+} catch (...) {  // no memory: the numbers are lost
+}
+
+void flush_worker_progress() noexcept try {
+  auto* all = pending.load();
+  if (all == nullptr) return;
+  const std::lock_guard held(all->mutex);
+  for (auto& [id, bar] : all->bars)
+    if (!bar.changes.empty()) report(id, bar, false, patience::brief);
+} catch (...) {
+}
+
+bool apply_progress_report(std::string_view body, pid_t pid) {
+  if (reports_started()) {
+    write_report(report_kind::progress, patience::brief, {{body.data(), body.size()}});
+    return true;
+  }
+  body_reader reader(body);
+  progress_fields fields;
+  progress_report parsed;
+  std::string_view label;
+  if (!reader.read(fields) || fields.total < -1 || fields.label_bytes > longest_label || fields.states > 64 ||
+      !reader.take(fields.label_bytes, label))
+    return false;
+  for (unsigned i = 0; i < fields.states; ++i) {
+    count_fields each;
+    std::string_view name;
+    constexpr std::int64_t limit = std::numeric_limits<int>::max();
+    if (!reader.read(each) || each.name_bytes > longest_label || !reader.take(each.name_bytes, name)) return false;
+    if (each.change < -limit || each.change > limit) return false;
+    parsed.changes.emplace_back(name, each.change);
+  }
+  if (!reader.done()) return false;
+  parsed.id = fields.id;
+  parsed.label = label;
+  if (fields.total >= 0) parsed.total = static_cast<std::size_t>(fields.total);
+  parsed.finished = fields.finished != 0;
+  parsed.via = pid;
+  progress_board::instance().apply(parsed);
+  return true;
+}
+
+void close_worker_bars(pid_t pid) noexcept {
+  if (!reports_started()) progress_board::instance().close_bars_of(pid);
+}
+
+}  // namespace lenskit::detail
