@@ -18,6 +18,7 @@
 #include <poll.h>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace lenskit::detail::sys {
 
@@ -27,6 +28,7 @@ enum class call {
   pipe2,
   memfd_create,
   eventfd,
+  timerfd,
   open,
   unlink,
   fstat,
@@ -86,6 +88,8 @@ pid_t fork() noexcept;
 int socketpair(int type, int (&fds)[2]) noexcept;  // AF_UNIX, close-on-exec
 int pipe(int (&fds)[2], int flags) noexcept;       // pipe2 with O_CLOEXEC added
 int memfd_create(const char* name, unsigned flags) noexcept;
+int timerfd() noexcept;  // monotonic, non-blocking, close-on-exec
+int timerfd_settime(int fd, std::int64_t nanoseconds) noexcept;  // once, from now
 int eventfd() noexcept;                                           // non-blocking, close-on-exec
 int open(const char* path, int flags, mode_t mode = 0) noexcept;  // O_CLOEXEC added
 int unlink(const char* path) noexcept;
@@ -129,6 +133,9 @@ pid_t gettid() noexcept;
 bool at_fork_in_child(void (*handler)()) noexcept;
 bool is_terminal(int fd) noexcept;
 int terminal_columns(int fd) noexcept;  // -1 if it is no terminal or will not say
+
+/// For calls that another library makes on our behalf: whether the interceptor lets `which` through, else errno is set.
+bool permitted(call which) noexcept;
 
 /// Whether the last call failed with EINTR.
 bool interrupted() noexcept;

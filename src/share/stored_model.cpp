@@ -1,0 +1,126 @@
+#include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/share/segment.hpp>
+#include <lenskit/detail/share/stored_model.hpp>
+#include <lenskit/error.hpp>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace lenskit::detail {
+namespace {
+
+// A forked child must not close a descriptor of its parent: it was closed for it already, and the number may be in use
+// again. It is put here, where it is never destroyed.
+struct abandoned {
+  descriptor what;
+  abandoned* next;
+};
+std::atomic<abandoned*> abandoned_descriptors{nullptr};
+
+void abandon(descriptor what) noexcept {
+  auto* const entry = new (std::nothrow) abandoned{std::move(what), abandoned_descriptors.load()};
+  while (entry != nullptr && !abandoned_descriptors.compare_exchange_weak(entry->next, entry)) {}
+}
+
+}  // namespace
+
+std::span<const std::byte> model_source::get(std::uint64_t token, std::size_t bytes) {
+  if (token >= arrays_.size()) throw persist_error("cannot load model: an array that it names does not exist");
+  const auto place = arrays_[static_cast<std::size_t>(token)];
+  if (place.bytes != bytes) throw persist_error("cannot load model: an array has another size than its stream says");
+  used_ = true;
+  return mapped_->bytes().subspan(static_cast<std::size_t>(place.offset), bytes);
+}
+
+stored_model stored_model::in_memory(model_parts& parts, const model_type& type) {
+  parts.lay_out(type, false);
+  stored_model made;
+  made.segment_ = make_memory_segment(parts);
+  made.owner_ = made.maker_ = ::getpid();
+  made.map();
+  return made;
+}
+
+stored_model stored_model::in_file(model_parts& parts, const model_type& type, const file_choice& choice) {
+  parts.lay_out(type, true);
+  auto file = make_model_file(parts, choice);
+  stored_model made;
+  made.segment_ = std::move(file.file);
+  made.path_ = std::move(file.path);
+  made.origin_ = model_origin::file;
+  made.file_ = true;
+  made.kept_ = file.kept;
+  made.owner_ = made.maker_ = ::getpid();
+  made.map();
+  return made;
+}
+
+stored_model stored_model::adopt(sent from) {
+  if (!from.segment) throw persist_error("cannot take a model over: it was taken over before");
+  if (!from.is_file) verify_seals(from.segment.get());
+  stored_model made;
+  made.segment_ = std::move(from.segment);
+  made.path_ = std::move(from.path);
+  made.origin_ = from.is_file ? model_origin::file : model_origin::sealed_memory;
+  made.file_ = from.is_file;
+  made.kept_ = from.kept;
+  made.maker_ = ::getpid();
+  if (from.owned) made.owner_ = made.maker_;
+  made.map();
+  return made;
+}
+
+stored_model::sent stored_model::send() const {
+  if (!made_here()) throw persist_error("cannot send a model that was inherited from the parent process");
+  const auto gate = descriptor_gate();
+  descriptor copy(sys::dup(segment_.get()));
+  if (!copy) throw persist_error(fmt::format("cannot send a model: {}", std::strerror(errno)));
+  return {std::move(copy), path_, file_, kept_, is_owner()};
+}
+
+verified_model stored_model::verify(const model_type& type) const {
+  const auto bytes = mapped_->bytes();
+  // Beyond the end of a file that was cut off lies SIGBUS.
+  if (file_ && made_here() && size_of(segment_.get()) != bytes.size())
+    throw persist_error(fmt::format("cannot load model: the size of its file is {}, expected {}",
+                                    size_of(segment_.get()), bytes.size()));
+  return verify_model(bytes, type, origin_);
+}
+
+bool stored_model::is_owner() const noexcept { return owner_ != 0 && owner_ == ::getpid(); }
+
+bool stored_model::made_here() const noexcept { return maker_ == ::getpid(); }
+
+void stored_model::close() noexcept {
+  if (is_owner() && !path_.empty() && !kept_) remove_model_file(path_, segment_.get());
+  if (segment_ && !made_here()) abandon(std::move(segment_));
+  segment_.reset();
+  mapped_.reset();
+  file_ = false;
+  owner_ = 0;
+}
+
+void stored_model::swap(stored_model& other) noexcept {
+  std::swap(segment_, other.segment_);
+  mapped_.swap(other.mapped_);
+  path_.swap(other.path_);
+  std::swap(origin_, other.origin_);
+  std::swap(file_, other.file_);
+  std::swap(kept_, other.kept_);
+  std::swap(owner_, other.owner_);
+  std::swap(maker_, other.maker_);
+}
+
+void stored_model::map() {
+  const auto bytes = size_of(segment_.get());
+  if (bytes < sizeof(model_header)) throw persist_error(fmt::format("cannot load model: {} bytes are too few", bytes));
+  mapped_ = std::make_shared<const mapping>(segment_.get(), static_cast<std::size_t>(bytes));
+}
+
+}  // namespace lenskit::detail
