@@ -64,6 +64,14 @@ void* first_symbol(void* handle, std::initializer_list<const char*> names) noexc
   return nullptr;
 }
 
+openblas_pool find_pool(void* handle) noexcept {
+  void* parallel = dlsym(handle, "openblas_get_parallel");
+  constexpr int own_threads = 1;  // 0 is none, 2 is OpenMP's
+  if (parallel == nullptr || function_at<int (*)()>(parallel)() != own_threads) return {};
+  const auto number = [handle](const char* name) { return static_cast<int*>(dlsym(handle, name)); };
+  return {number("blas_server_avail"), number("blas_num_threads"), number("blas_cpu_number")};
+}
+
 // Paths only: the linker's lock is held in here, so nothing may be opened.
 std::vector<std::string> loaded_objects() {
   std::vector<std::string> paths;
@@ -96,6 +104,7 @@ std::vector<backend_library> find_backends() {
       if (library.get == nullptr || library.set == nullptr) continue;
       library.version = first_symbol(handle.get(), pattern.version);
       if (file.starts_with("libgomp")) library.pause = dlsym(handle.get(), "omp_pause_resource_all");
+      if (pattern.kind == backend_kind::openblas) library.pool = find_pool(handle.get());
       // A symbol is also looked for in what an object depends on, so one backend can be found through several.
       const auto same = [&library](const backend_library& other) { return other.set == library.set; };
       if (std::none_of(found.begin(), found.end(), same)) found.push_back(std::move(library));
@@ -114,6 +123,15 @@ void set_threads(backend_kind kind, void* set, int threads) noexcept {
     function_at<void (*)(long)>(set)(threads);  // its dim_t
   } else {
     function_at<void (*)(int)>(set)(threads);
+  }
+}
+
+void backend_library::set_threads_after_fork(int threads) const noexcept {
+  if (pool.known() && *pool.blas_server_avail == 0) {
+    *pool.blas_num_threads = threads;
+    *pool.blas_cpu_number = threads;
+  } else {
+    set_threads(kind, set, threads);
   }
 }
 

@@ -9,6 +9,15 @@
 
 namespace lenskit::detail {
 
+/// The state of an OpenBLAS that runs threads of its own: what the library itself calls these.
+struct openblas_pool {
+  int* blas_server_avail = nullptr;  // whether its threads run; 0 after a fork
+  int* blas_num_threads = nullptr;   // how many threads it starts
+  int* blas_cpu_number = nullptr;    // how many it uses
+
+  [[nodiscard]] bool known() const noexcept { return blas_server_avail && blas_num_threads && blas_cpu_number; }
+};
+
 struct backend_library {
   backend_kind kind;
   std::string path;
@@ -17,8 +26,12 @@ struct backend_library {
   void* set = nullptr;
   void* version = nullptr;
   void* pause = nullptr;  // omp_pause_resource_all, of GNU OpenMP only: the others have fork handlers
+  openblas_pool pool{};
 
   [[nodiscard]] int threads() const noexcept;
+  /// Sets the threads in a freshly forked child. OpenBLAS's own function would start as many threads there as the
+  /// parent had CPUs, only to leave all but `threads` of them waiting: in 64 workers on 64 CPUs these are 4032.
+  void set_threads_after_fork(int threads) const noexcept;
   [[nodiscard]] std::string version_text() const;
 };
 

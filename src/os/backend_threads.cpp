@@ -113,7 +113,7 @@ void set_prepared_backends(int threads) noexcept {
     // With the team of the parent still on its books GNU OpenMP would wait for it in any region of more than one
     // thread.
     const bool one_only = no_team && library.pause != nullptr;
-    if (one_only || !found->chosen.covers(library.kind)) set_threads(library.kind, library.set, one_only ? 1 : threads);
+    if (one_only || !found->chosen.covers(library.kind)) library.set_threads_after_fork(one_only ? 1 : threads);
   }
 }
 
