@@ -1,6 +1,5 @@
 #include <lenskit/detail/log/spdlog_internals.hpp>
 
-#include <spdlog/async_logger.h>
 #include <spdlog/details/registry.h>
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -55,7 +54,9 @@ std::size_t backtrace_room(const spdlog::details::backtracer& tracer) noexcept {
   return slots > 0 ? slots - 1 : 0;  // the ring keeps one slot free
 }
 
-void forget_thread_pool(spdlog::async_logger& logger) noexcept { (logger.*door(thread_pool_tag{})).reset(); }
+void set_thread_pool(spdlog::async_logger& logger, const std::shared_ptr<spdlog::details::thread_pool>& pool) noexcept {
+  logger.*door(thread_pool_tag{}) = pool;
+}
 
 std::unique_ptr<spdlog::formatter>* console_formatter(spdlog::sinks::sink& sink, int& fd) noexcept {
   using namespace spdlog::sinks;

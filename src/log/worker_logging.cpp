@@ -7,6 +7,7 @@
 #include <spdlog/async_logger.h>
 #include <spdlog/details/console_globals.h>
 #include <spdlog/details/registry.h>
+#include <spdlog/details/thread_pool.h>
 
 #include <cstring>
 #include <memory>
@@ -51,13 +52,26 @@ void renew_backtrace(spdlog::details::backtracer& tracer) {
   if (enabled) tracer.enable(room);
 }
 
+// One thread for what cannot be made synchronous; most workers need none. Ends with the process.
+const std::shared_ptr<spdlog::details::thread_pool>& living_pool() {
+  auto& registered = registry::instance();
+  static std::shared_ptr<spdlog::details::thread_pool>* pool = nullptr;
+  static std::uint32_t made_by = 0;
+  if (std::exchange(made_by, current_process()) != current_process()) {
+    constexpr std::size_t queue_size = 1024;
+    pool = new auto(std::make_shared<spdlog::details::thread_pool>(queue_size, 1));
+    registered.set_tp(*pool);
+  }
+  return *pool;
+}
+
 // An asynchronous logger hands its records to a thread pool that is not here. Users hold pointers to it, so it cannot
 // be replaced by another object: the logger inside it is made anew, which gives it the virtual functions of a
 // synchronous one. Everything else of it stays as it was, and destroying it is still right. A compiler that knows the
-// exact class may skip virtual functions (cloning, and everything where spdlog is header-only): such a call gets an
-// error, which is logged, instead of a queue that nobody empties.
+// exact class may skip virtual functions (copying it, and everything where spdlog is header-only): such a call finds a
+// pool that is alive, instead of a queue that nobody empties.
 void make_synchronous(spdlog::async_logger& async) {
-  forget_thread_pool(async);
+  set_thread_pool(async, living_pool());
   spdlog::logger& logger = async;
   auto name = logger.name();
   const auto level = logger.level();

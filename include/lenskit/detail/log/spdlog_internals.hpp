@@ -1,8 +1,8 @@
 // The parts of spdlog that have no public door, and the only place that depends on them (spdlog 1.5 and later).
 #pragma once
 
+#include <spdlog/async_logger.h>
 #include <spdlog/formatter.h>
-#include <spdlog/fwd.h>
 #include <spdlog/logger.h>
 
 #include <memory>
@@ -25,8 +25,8 @@ struct logger_door : spdlog::logger {
 /// How many records a logger keeps for its backtrace.
 [[nodiscard]] std::size_t backtrace_room(const spdlog::details::backtracer& tracer) noexcept;
 
-/// Makes what would go to the logger's thread pool an error instead.
-void forget_thread_pool(spdlog::async_logger& logger) noexcept;
+/// Gives an asynchronous logger another thread pool.
+void set_thread_pool(spdlog::async_logger& logger, const std::shared_ptr<spdlog::details::thread_pool>& pool) noexcept;
 
 /// Where a console sink keeps its formatter, guarded by spdlog's console mutex, if `sink` is one that locks it and prints
 /// to the descriptor `fd`; else null.
