@@ -319,6 +319,8 @@ int setpgid(pid_t pid, pid_t group) noexcept {
   return guarded(call::setpgid, [&] { return ::setpgid(pid, group); });
 }
 
+uid_t geteuid() noexcept { return ::geteuid(); }
+
 pid_t getpid() noexcept { return ::getpid(); }
 
 pid_t gettid() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }

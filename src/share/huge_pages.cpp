@@ -4,8 +4,6 @@
 
 #include <linux/memfd.h>
 
-#include <fcntl.h>
-
 #include <array>
 #include <cstdlib>
 #include <cstring>

@@ -3,11 +3,6 @@
 #include <lenskit/detail/share/model_directory.hpp>
 #include <lenskit/error.hpp>
 
-#include <sys/file.h>
-
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -55,7 +50,7 @@ descriptor open_listed(int directory, const char* name, int flags, mode_t mode =
   return descriptor(sys::retry([&]() noexcept { return sys::openat(directory, name, flags, mode); }));
 }
 
-bool trusted(uid_t owner) noexcept { return owner == 0 || owner == ::geteuid(); }
+bool trusted(uid_t owner) noexcept { return owner == 0 || owner == sys::geteuid(); }
 
 // A symbolic link is followed only if nobody but this user and the administrator can have planted it.
 descriptor open_directory(const std::filesystem::path& path) {
@@ -144,7 +139,7 @@ void model_directory::sweep() const noexcept {
       const auto file = open_listed(directory_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
       struct stat status {};
       if (!file || sys::fstat(file.get(), status) != 0) continue;
-      if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) continue;
+      if (!S_ISREG(status.st_mode) || status.st_uid != sys::geteuid()) continue;
       if (sys::flock(file.get(), LOCK_EX | LOCK_NB) == 0) remove(name);
     }
   } catch (const std::exception&) {

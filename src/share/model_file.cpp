@@ -8,8 +8,6 @@
 
 #include <linux/magic.h>
 
-#include <fcntl.h>
-
 #include <fmt/format.h>
 
 #include <cerrno>

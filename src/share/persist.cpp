@@ -1,9 +1,8 @@
 #include <lenskit/detail/os/environment.hpp>
+#include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/model_state.hpp>
 #include <lenskit/error.hpp>
 #include <lenskit/persist_method.hpp>
-
-#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -44,7 +43,7 @@ void fail_no_descriptors() {
   throw persist_error("cannot send a stored model: only a result of run_sp carries its descriptor");
 }
 
-pid_t this_process() noexcept { return ::getpid(); }
+pid_t this_process() noexcept { return sys::getpid(); }
 
 persist_method choose_method(const persist_options& options, bool can_be_stored) {
   const bool names_place = !options.dir.empty() || !options.file.empty();

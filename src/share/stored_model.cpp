@@ -3,8 +3,6 @@
 #include <lenskit/detail/share/stored_model.hpp>
 #include <lenskit/error.hpp>
 
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include <atomic>
@@ -42,7 +40,7 @@ stored_model stored_model::in_memory(model_parts& parts, const model_type& type)
   parts.lay_out(type, false);
   stored_model made;
   made.segment_ = make_memory_segment(parts);
-  made.owner_ = made.maker_ = ::getpid();
+  made.owner_ = made.maker_ = sys::getpid();
   made.map();
   return made;
 }
@@ -56,7 +54,7 @@ stored_model stored_model::in_file(model_parts& parts, const model_type& type, c
   made.origin_ = model_origin::file;
   made.file_ = true;
   made.kept_ = file.kept;
-  made.owner_ = made.maker_ = ::getpid();
+  made.owner_ = made.maker_ = sys::getpid();
   made.map();
   return made;
 }
@@ -70,7 +68,7 @@ stored_model stored_model::adopt(sent from) {
   made.origin_ = from.is_file ? model_origin::file : model_origin::sealed_memory;
   made.file_ = from.is_file;
   made.kept_ = from.kept;
-  made.maker_ = ::getpid();
+  made.maker_ = sys::getpid();
   if (from.owned) made.owner_ = made.maker_;
   made.map();
   return made;
@@ -93,9 +91,9 @@ verified_model stored_model::verify(const model_type& type) const {
   return verify_model(bytes, type, origin_);
 }
 
-bool stored_model::is_owner() const noexcept { return owner_ != 0 && owner_ == ::getpid(); }
+bool stored_model::is_owner() const noexcept { return owner_ != 0 && owner_ == sys::getpid(); }
 
-bool stored_model::made_here() const noexcept { return maker_ == ::getpid(); }
+bool stored_model::made_here() const noexcept { return maker_ == sys::getpid(); }
 
 void stored_model::close() noexcept {
   if (is_owner() && !path_.empty() && !kept_) remove_model_file(path_, segment_.get());

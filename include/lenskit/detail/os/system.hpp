@@ -6,6 +6,7 @@
 #pragma once
 
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
+#include <fcntl.h>
 #include <poll.h>
 
 #include <cstddef>
@@ -88,8 +90,8 @@ pid_t fork() noexcept;
 int socketpair(int type, int (&fds)[2]) noexcept;  // AF_UNIX, close-on-exec
 int pipe(int (&fds)[2], int flags) noexcept;       // pipe2 with O_CLOEXEC added
 int memfd_create(const char* name, unsigned flags) noexcept;
-int timerfd() noexcept;  // monotonic, non-blocking, close-on-exec
-int timerfd_settime(int fd, std::int64_t nanoseconds) noexcept;  // once, from now
+int timerfd() noexcept;                                           // monotonic, non-blocking, close-on-exec
+int timerfd_settime(int fd, std::int64_t nanoseconds) noexcept;   // once, from now
 int eventfd() noexcept;                                           // non-blocking, close-on-exec
 int open(const char* path, int flags, mode_t mode = 0) noexcept;  // O_CLOEXEC added
 int unlink(const char* path) noexcept;
@@ -127,6 +129,7 @@ int waitid(int pidfd, siginfo_t& info, int options, rusage* usage = nullptr) noe
 int kill(pid_t pid, int signal) noexcept;
 int prctl(int option, unsigned long argument) noexcept;
 int setpgid(pid_t pid, pid_t group) noexcept;
+uid_t geteuid() noexcept;
 pid_t getpid() noexcept;
 pid_t gettid() noexcept;
 /// Calls `handler` in every child that is forked from now on, by whomever. False without memory.
