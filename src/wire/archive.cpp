@@ -241,7 +241,7 @@ void iarchive::load_object(void* object, const basic_iserializer& serializer) {
       if (objects_[number].type != &serializer) fail_bookkeeping("an object of this class");
       return;  // it was sent before
     }
-    objects_.push_back({object, &serializer, false, false, false, {}});
+    objects_.push_back({object, &serializer, false, false, false, false, {}});
   }
   serializer.load_object_data(*this, object, version);
 }
@@ -283,9 +283,10 @@ const basic_pointer_iserializer* iarchive::load_pointer(
       last_object_ = number;
       return maker;
     }
-    objects_.push_back({nullptr, &serializer, true, false, false, {}});
+    objects_.push_back({nullptr, &serializer, true, false, false, false, {}});
   }
   object = create(*maker, classes_[index].version, number);
+  if (number != untracked) objects_[number].complete = true;
   last_object_ = number;
   fresh_ = {object, &serializer};
   return maker;
@@ -311,13 +312,18 @@ void* iarchive::create(const basic_pointer_iserializer& maker, unsigned version,
   return object;
 }
 
-// Leaves alone what somebody else points to already, and may own.
+// The pointer being read has failed: what it made has no owner yet, and what it referred to is not referred to.
+void iarchive::abandon() noexcept {
+  if (fresh_.address == nullptr && last_object_ != untracked) objects_[last_object_].referenced = false;
+  destroy_fresh();
+}
+
 void iarchive::destroy_fresh() noexcept {
   const auto fresh = std::exchange(fresh_, {});
   if (fresh.address == nullptr) return;
   if (last_object_ != untracked) {
     auto& seen = objects_[last_object_];
-    if (seen.referenced || seen.owned) return;
+    if (seen.owned || (seen.referenced && has_helpers_)) return;  // a helper may own it: better lost than freed twice
     seen.address = nullptr;
     seen.type = nullptr;
   }
@@ -326,6 +332,16 @@ void iarchive::destroy_fresh() noexcept {
 
 void iarchive::claim() {
   if (last_object_ == untracked) return;  // every pointer to an untracked class makes an object of its own
+  auto& seen = objects_[last_object_];
+  if (!seen.complete) {
+    seen.referenced = false;
+    throw serialization_error("cannot decode: an object owns itself");
+  }
+  claim_shared();
+}
+
+// A shared or weak pointer may refer to what it lies in.
+void iarchive::claim_shared() {
   auto& seen = objects_[last_object_];
   if (!seen.by_pointer || seen.owned) throw serialization_error("cannot decode: an object has two owners");
   seen.owned = true;
@@ -346,7 +362,7 @@ void iarchive::reset_object_address(const void* now, const void* before) noexcep
 iarchive::shared_place iarchive::unshare(const void* type) {
   const auto number = get_object_number();
   if (number == objects_.size()) {
-    objects_.push_back({nullptr, type, false, false, true, {}});
+    objects_.push_back({nullptr, type, false, false, false, true, {}});
     return {number, true};
   }
   // An object whose owner is not there yet contains itself.

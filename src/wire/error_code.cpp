@@ -20,7 +20,7 @@ const std::error_category* find_standard(const std::string& name) {
 }
 
 const std::error_category* find_here(const plain_error_code& fields) {
-  if (fields.file.empty()) return nullptr;
+  if (fields.file.empty() || fields.check != ~(fields.base ^ std::rotl(fields.offset, 32))) return nullptr;
   const auto file = find_loaded_file(fields.base + fields.offset);
   if (!file || file->path != fields.file || file->base != fields.base) return nullptr;
   return std::bit_cast<const std::error_category*>(fields.base + fields.offset);
@@ -52,13 +52,14 @@ const std::error_category& foreign(const std::string& name) {
 }  // namespace
 
 plain_error_code take_apart(const std::error_code& code) {
-  plain_error_code fields{code.value(), code.category().name(), {}, 0, 0};
+  plain_error_code fields{code.value(), code.category().name(), {}, 0, 0, 0};
   if (find_standard(fields.category) != nullptr) return fields;
   const auto address = std::bit_cast<std::uint64_t>(&code.category());
   if (auto file = find_loaded_file(address)) {
     fields.file = std::move(file->path);
     fields.base = file->base;
     fields.offset = address - file->base;
+    fields.check = ~(fields.base ^ std::rotl(fields.offset, 32));
   }
   return fields;
 }

@@ -35,6 +35,7 @@ namespace lenskit::detail {
 struct array_store {
   virtual ~array_store() = default;
   virtual std::uint64_t put(const void* data, std::size_t bytes, std::size_t align) = 0;  // a token for `get`
+  virtual void keep(std::shared_ptr<const void>) {}  // what owns an array that was put: it may be a temporary
 };
 
 /// Finds them again, while a model is read from its mapping.
@@ -176,7 +177,7 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
         base::load_override(value);
       } catch (...) {
         value = nullptr;  // may have been set to an object of a class that is not T's
-        destroy_fresh();
+        abandon();
         throw;
       }
     } else {
@@ -218,6 +219,11 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
   void register_basic_serializer(const boost::archive::detail::basic_iserializer& serializer) {
     (void)class_number(&serializer);
   }
+  // Boost's own shared_ptr support keeps what it owns in a helper.
+  boost::archive::detail::helper_collection& get_helper_collection() {
+    has_helpers_ = true;
+    return base::get_helper_collection();
+  }
   void reset_object_address(const void* now, const void* before) noexcept;
 
   /// Where `share` found an object: a place for its owner, and whether it has to be read first.
@@ -246,7 +252,7 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
     if (last_object_ == untracked) return std::shared_ptr<T>(pointer);
     const auto number = last_object_;
     if (objects_[number].owner) return std::shared_ptr<T>(objects_[number].owner, pointer);
-    claim();
+    claim_shared();
     std::shared_ptr<T> first(pointer);
     set_owner(number, first);
     return first;
@@ -263,6 +269,7 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
     void* address;
     const void* type;
     bool by_pointer;
+    bool complete;    // as far as it was made for a pointer
     bool referenced;  // somebody else points to it too
     bool owned;
     std::shared_ptr<void> owner;
@@ -301,6 +308,8 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
   void hear_of(known_class& known);
   void* create(const boost::archive::detail::basic_pointer_iserializer& maker, unsigned version, std::size_t number);
   void claim();
+  void claim_shared();
+  void abandon() noexcept;
   void destroy_fresh() noexcept;
 
   reader& in_;
@@ -309,6 +318,7 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
   std::vector<seen_object> objects_;
   pending_object pending_;
   fresh_object fresh_;
+  bool has_helpers_ = false;
   std::size_t last_object_ = untracked;  // the number of what the last pointer pointed to
 };
 

@@ -16,6 +16,7 @@ struct plain_error_code {
   std::string file{};        // the program or library it lies in; empty if it does not
   std::uint64_t base = 0;    // where that is loaded
   std::uint64_t offset = 0;  // where in there it lies
+  std::uint64_t check = 0;   // the inverse of both: a damaged address must not be followed
 };
 
 [[nodiscard]] plain_error_code take_apart(const std::error_code& code);
