@@ -67,4 +67,19 @@ void wakeup::clear() const noexcept {
   sys::retry([&]() noexcept { return sys::read(event_.get(), &count, sizeof count); });
 }
 
+bell::bell() {
+  const auto gate = descriptor_gate();
+  timer_ = descriptor(sys::timerfd());
+  if (!timer_) throw_errno("cannot create a timer");
+}
+
+void bell::ring_in(std::chrono::nanoseconds delay) const noexcept {
+  sys::timerfd_settime(timer_.get(), std::max<std::int64_t>(delay.count(), 1));
+}
+
+void bell::clear() const noexcept {
+  std::uint64_t count = 0;
+  sys::retry([&]() noexcept { return sys::read(timer_.get(), &count, sizeof count); });
+}
+
 }  // namespace lenskit::detail

@@ -37,16 +37,18 @@ void verify(const frame_header& header, std::uint64_t sequence, std::uint64_t lo
 
 }  // namespace
 
-frame_header make_frame_header(std::uint8_t type, std::uint64_t sequence, std::span<const std::byte> head,
-                               std::span<const std::byte> body, std::size_t attachments) noexcept {
+frame_header make_frame_header(std::uint8_t type, std::uint64_t sequence, std::span<const iovec> parts,
+                               std::size_t attachments) noexcept {
   frame_header header;
   header.magic = frame_magic;
   header.version = frame_version;
   header.type = type;
   header.attachments = static_cast<std::uint16_t>(attachments);
   header.sequence = sequence;
-  header.length = head.size() + body.size();
-  header.payload_check = crc32c(body.data(), body.size(), crc32c(head.data(), head.size()));
+  for (const auto& part : parts) {
+    header.length += part.iov_len;
+    header.payload_check = crc32c(part.iov_base, part.iov_len, header.payload_check);
+  }
   header.header_check = header_check(header);
   return header;
 }

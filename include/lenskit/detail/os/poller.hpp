@@ -51,4 +51,17 @@ class wakeup {
   descriptor event_;
 };
 
+/// A timer that wakes a poller once.
+class bell {
+ public:
+  /// Throws std::system_error.
+  bell();
+  void ring_in(std::chrono::nanoseconds delay) const noexcept;
+  void clear() const noexcept;
+  [[nodiscard]] int fd() const noexcept { return timer_.get(); }
+
+ private:
+  descriptor timer_;
+};
+
 }  // namespace lenskit::detail

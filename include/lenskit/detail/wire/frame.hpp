@@ -52,9 +52,9 @@ struct frame_header {
 };
 static_assert(sizeof(frame_header) == 32);
 
-/// A header for a payload that is sent as `head` followed by `body`.
-[[nodiscard]] frame_header make_frame_header(std::uint8_t type, std::uint64_t sequence, std::span<const std::byte> head,
-                                             std::span<const std::byte> body, std::size_t attachments = 0) noexcept;
+/// A header for a payload that is sent as the concatenation of `parts`.
+[[nodiscard]] frame_header make_frame_header(std::uint8_t type, std::uint64_t sequence, std::span<const iovec> parts,
+                                             std::size_t attachments = 0) noexcept;
 
 /// A received message.
 struct frame {

@@ -32,17 +32,18 @@ struct recall_head {
 
 struct results_head {
   std::uint64_t chunk = 0;
-  std::uint32_t offset = 0;     ///< position in the chunk of the first task covered
-  std::uint32_t count = 0;      ///< tasks covered, given-back ones included
+  std::uint32_t offset = 0;    ///< position in the chunk of the first task covered
+  std::uint32_t count = 0;     ///< tasks whose outcomes follow
+  std::uint32_t returned = 0;  ///< tasks behind those that were recalled before they started
+  std::uint32_t unused = 0;
   std::int64_t elapsed_ns = 0;  ///< time the tasks took together
   std::uint64_t reports = 0;    ///< log records and the like that the worker had written before
 };
 
 /// Results lie in runs of one kind.
 enum class run_kind : std::uint32_t {
-  values = 1,    ///< `count` encoded results
-  failure = 2,   ///< one encoded exception
-  returned = 3,  ///< `count` tasks that were recalled before they started; no bytes
+  values = 1,   ///< `count` encoded results
+  failure = 2,  ///< one encoded exception
 };
 
 struct run_head {

@@ -1,0 +1,53 @@
+// One map call as the dispatcher sees it: its tasks' code and seed, and the window of chunks not yet consumed.
+#pragma once
+
+#include <lenskit/detail/pool/chunk.hpp>
+#include <lenskit/detail/share/task_seed.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace lenskit::detail {
+
+enum class result_order { of_input, of_completion };
+
+/// What a map call fixes when it starts.
+struct call_plan {
+  body_id body = 0;
+  result_order order = result_order::of_input;
+  call_seed seed;
+  std::vector<std::byte> seed_bytes;  ///< `seed` as it travels
+};
+
+/// The part of a map call that workers, the dispatcher and the consumer share. Guarded by the dispatcher's lock, but
+/// for `plan`.
+class call_state {
+ public:
+  explicit call_state(call_plan fixed) : plan(std::move(fixed)) {}
+
+  const call_plan plan;
+  std::map<std::uint64_t, std::shared_ptr<chunk>> window;  ///< by first index: what the consumer has not taken whole
+  std::deque<std::shared_ptr<chunk>> ready;                ///< with parts, in order of completion; may repeat
+  bool abandoned = false;
+  std::size_t waiting = 0;      ///< chunks not given to a worker yet
+  std::size_t held_bytes = 0;   ///< arguments and results in the window
+  std::uint64_t submitted = 0;  ///< tasks
+  std::uint64_t started = 0;    ///< tasks given to a worker, at least once
+  std::uint64_t settled = 0;    ///< tasks with an outcome
+
+  /// Running time of one task, ns; nothing before the first result.
+  std::optional<double> task_ns;
+  /// Bytes of one result, likewise.
+  double result_bytes = 0;
+
+  /// Takes in how long `count` tasks took and how large their results were.
+  void learn(std::uint32_t count, std::int64_t elapsed_ns, std::size_t bytes) noexcept;
+  /// Whether the consumer can take something.
+  [[nodiscard]] bool has_outcomes() const noexcept;
+};
+
+}  // namespace lenskit::detail

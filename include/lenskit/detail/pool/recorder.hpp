@@ -1,0 +1,108 @@
+// The recorder: takes a worker through the tasks of one chunk and brings their results on the way.
+#pragma once
+
+#include <lenskit/detail/os/clock.hpp>
+#include <lenskit/detail/pool/journal.hpp>
+#include <lenskit/detail/share/task_seed.hpp>
+#include <lenskit/detail/wire/exception.hpp>
+#include <lenskit/detail/wire/message.hpp>
+#include <lenskit/detail/wire/writer.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <span>
+#include <vector>
+
+namespace lenskit::detail {
+
+/// Where results go from a worker.
+class result_sink {
+ public:
+  virtual ~result_sink() = default;
+  /// Takes some results; `head.reports` is the sink's to fill in.
+  virtual void deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) = 0;
+  /// Whether the parent wants back what has not started of the chunk in hand.
+  [[nodiscard]] virtual bool recalled(std::uint64_t chunk) = 0;
+};
+
+/// Used by the worker's thread only. Reused from chunk to chunk without allocating.
+class recorder {
+ public:
+  /// Results are first written to `block`, which may be shared with the parent. `attachments`: whether the sink's
+  /// connection carries descriptors.
+  recorder(journal_block& block, result_sink& sink, bool attachments);
+
+  /// Starts a chunk. `seed` must outlive it.
+  void begin(const tasks_head& chunk, const call_seed& seed);
+
+  /// Starts the next task; false if there is none, or the rest was recalled.
+  [[nodiscard]] bool next() {
+    if (position_ == count_) return false;
+    if (--until_look_ == 0 && !look_up()) return false;
+    block_.started.store(position_ + 1, std::memory_order_relaxed);
+    if (keeps_time_) block_.started_at.store(now_ns(), std::memory_order_relaxed);
+    set_task(*seed_, first_index_ + position_);
+    return true;
+  }
+
+  /// Records the value of the task that `next` started; `encode(writer&)` writes it. A value that cannot be encoded
+  /// is recorded as serialization_error.
+  template <class Encode>
+  void value(Encode&& encode) {
+    if (run_at_ == journal_block::no_run) open_run();
+    const auto before = results_.size();
+    try {
+      encode(results_);
+    } catch (...) {
+      results_.resize_down(before);
+      unencodable();
+      return;
+    }
+    settle();
+  }
+
+  /// Records that the task threw.
+  void failure(std::exception_ptr thrown);
+
+  /// Ends the chunk and sends what is left of it.
+  void finish();
+
+ private:
+  void open_run();
+  void close_run() noexcept;
+  void settle() {
+    ++position_;
+    if (results_.spilled() || results_.size() > send_above) [[unlikely]] {
+      send();
+      return;
+    }
+    block_.bytes.store(results_.size(), std::memory_order_relaxed);
+    block_.finished.store(position_, std::memory_order_release);
+  }
+  void unencodable();
+  [[nodiscard]] bool look_up();
+  void send();
+
+  // A little below the block's room, so that small results never leave it.
+  static constexpr std::size_t send_above = sizeof(journal_block::results) - 4096;
+
+  journal_block& block_;
+  result_sink& sink_;
+  writer results_;
+  const call_seed* seed_ = nullptr;
+  std::uint64_t chunk_ = 0;
+  std::uint64_t first_index_ = 0;
+  std::uint32_t count_ = 0;
+  std::uint32_t position_ = 0;  // of the task in hand, or the next one
+  std::uint32_t base_ = 0;      // first position not sent
+  std::uint32_t run_at_ = journal_block::no_run;
+  std::uint32_t run_position_ = 0;
+  std::uint32_t until_look_ = 1;  // tasks until the clock is looked at again
+  std::uint32_t stride_ = 1;
+  bool keeps_time_ = false;
+  bool recalled_ = false;
+  std::int64_t sent_at_ = 0;
+  std::int64_t looked_at_ = 0;
+};
+
+}  // namespace lenskit::detail

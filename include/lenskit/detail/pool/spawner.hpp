@@ -1,0 +1,79 @@
+// The spawner: a single-threaded process between the parent and its workers.
+//
+//     parent ──fork, once──► spawner ──fork──► worker 0 .. n-1 and every replacement
+//            ◄─ started, ended, failed ─┘
+//
+// It is forked while the pool is built and keeps the model, the function and the whole memory of the parent as they
+// were, so that a replacement sees what the first worker saw and no fork ever happens beside threads again. It reaps
+// the workers: their deaths never reach the host's SIGCHLD handler or its waitpid(-1) (P3). When the parent dies it
+// kills them all (P1); when it dies itself the kernel does.
+#pragma once
+
+#include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/process.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+namespace lenskit::detail {
+
+/// The worker's ends of its two connections.
+struct worker_ends {
+  descriptor stream;
+  descriptor log;
+};
+
+/// What the forked worker runs.
+class worker_program {
+ public:
+  virtual ~worker_program() = default;
+  /// Runs in the spawner, once, before any worker is forked.
+  virtual void prepare() noexcept = 0;
+  /// Runs in the worker. Never returns.
+  [[noreturn]] virtual void run(int slot, worker_ends ends) noexcept = 0;
+};
+
+/// Something the spawner tells the parent.
+struct spawner_event {
+  enum class kind { started, ended, failed, gone } what = kind::gone;  ///< gone: the spawner itself is dead
+  int slot = -1;
+  process worker{};      ///< of `started`
+  pid_t pid = -1;        ///< of `started` and `ended`
+  exit_status status{};  ///< of `ended`
+  int error = 0;         ///< errno of `failed`
+};
+
+/// The parent's handle. Used by one thread at a time.
+class spawner {
+ public:
+  /// Forks the spawner, which forks one worker a seat, and returns when all of them run. A fork beside other threads
+  /// can freeze on a lock that one of them held (F1): such a child is ended and the fork tried again, at most ten
+  /// times. All or nothing: throws std::system_error and leaves nothing behind. `started` has one process a seat.
+  spawner(worker_program& program, const std::vector<worker_ends>& seats, std::vector<process>& started);
+  spawner(const spawner&) = delete;
+  spawner& operator=(const spawner&) = delete;
+  ~spawner();
+
+  /// Asks for a new worker in `slot`. Does not wait for it.
+  void spawn(int slot, const worker_ends& ends) noexcept;
+  /// The next event, if there is one. Does not block.
+  [[nodiscard]] std::optional<spawner_event> next();
+  /// Readable when there is an event.
+  [[nodiscard]] int fd() const noexcept { return control_.get(); }
+  /// Ends the spawner and with it every worker that is left; bounded.
+  void end() noexcept;
+
+ private:
+  void fork_into(worker_program& program);
+  bool bring_up(const std::vector<worker_ends>& seats, std::vector<process>& started, steady::time_point deadline);
+
+  [[nodiscard]] std::optional<spawner_event> read_event();
+
+  descriptor control_;
+  process process_;
+  std::deque<spawner_event> early_;  // deaths that came while the first workers were still being started
+};
+
+}  // namespace lenskit::detail

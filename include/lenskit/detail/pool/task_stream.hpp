@@ -1,0 +1,122 @@
+// One map call from the consumer's side: pulls inputs, keeps the workers fed within the window, and walks through the
+// outcomes. What is typed about it lies in `map_range.hpp`.
+#pragma once
+
+#include <lenskit/detail/pool/dispatcher.hpp>
+#include <lenskit/detail/wire/reader.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <optional>
+
+namespace lenskit {
+class progress;
+}
+
+namespace lenskit::detail {
+
+/// What a pull from the inputs brought.
+struct pulled_tasks {
+  std::uint32_t count = 0;
+  bool exhausted = false;
+  std::exception_ptr input_failure{};  ///< thrown by the input range behind these tasks
+  std::exception_ptr task_failure{};   ///< the arguments of the task behind these could not be encoded
+};
+
+/// The inputs of a map call, encoded on demand. Used by the consumer's thread only.
+class task_source {
+ public:
+  virtual ~task_source() = default;
+  /// Encodes up to `most` tasks, and no further than `most_bytes` but for the first.
+  virtual pulled_tasks pull(writer& into, std::uint32_t most, std::size_t most_bytes) = 0;
+  /// Bytes of one encoded task; 0 if they differ.
+  [[nodiscard]] virtual std::size_t record_bytes() const noexcept = 0;
+  /// How many tasks are left, where the inputs know.
+  [[nodiscard]] virtual std::optional<std::uint64_t> remaining() const = 0;
+};
+
+struct stream_options {
+  std::size_t chunk_size = 0;   ///< tasks a chunk; 0: adaptive
+  std::size_t buffer_size = 0;  ///< tasks pulled but not yielded; 0: chosen
+  std::shared_ptr<lenskit::progress> progress{};
+};
+
+/// Not thread-safe: one consumer. Dropping it cancels what has not started.
+class task_stream {
+ public:
+  task_stream(std::shared_ptr<dispatcher> pool, std::unique_ptr<task_source> source, call_plan plan,
+              stream_options options);
+  task_stream(const task_stream&) = delete;
+  task_stream& operator=(const task_stream&) = delete;
+  ~task_stream();
+
+  enum class step { value, failure, end };
+
+  /// Goes to the next outcome, waiting for it. Of a value the caller must then decode exactly the bytes that
+  /// `value_bytes` points to.
+  step next() {
+    if (yielded_ >= refill_at_) [[unlikely]]
+      feed();
+    if (run_left_ == 0) [[unlikely]]
+      return next_run();
+    --run_left_;
+    ++index_;
+    ++yielded_;
+    return step::value;
+  }
+
+  /// Index of the current outcome in the map call.
+  [[nodiscard]] std::uint64_t index() const noexcept { return index_; }
+  /// Where the current value begins; reading it moves on to the next.
+  [[nodiscard]] reader& value_bytes() noexcept { return bytes_; }
+  /// Descriptors that came with the current value and those behind it.
+  [[nodiscard]] std::span<descriptor> attachments() noexcept;
+  [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
+  /// The current value cannot be read, and neither can those behind it in its run: they fail with `why`.
+  void spoil(std::exception_ptr why) noexcept;
+
+ private:
+  void feed();
+  [[nodiscard]] std::uint32_t next_chunk_tasks(const feeding_advice& advice) const;
+  bool submit_chunk(std::uint32_t tasks);
+  step next_run();
+  step begin_run();
+  step fail(std::exception_ptr why);
+  step end_of_input();
+  void begin_part();
+  void show_progress();
+
+  std::shared_ptr<dispatcher> pool_;
+  std::unique_ptr<task_source> source_;
+  stream_options options_;
+  std::shared_ptr<call_state> call_;
+
+  std::uint64_t pulled_ = 0;
+  std::uint64_t yielded_ = 0;
+  std::uint64_t refill_at_ = 0;  // feed again once so many have been yielded
+  std::uint32_t last_chunk_ = 0;
+  bool exhausted_ = false;
+  std::exception_ptr input_failure_;
+  std::size_t argument_guess_ = 0;
+
+  std::deque<outcome_part> parts_;    // taken from the pool; the front one is being walked through
+  bool part_open_ = false;            // whether that has begun
+  std::uint32_t part_left_ = 0;       // outcomes of the front part in runs not yet begun
+  std::uint32_t run_left_ = 0;        // values left in the current run
+  std::uint32_t repeat_failure_ = 0;  // outcomes left that all fail as the front part says
+  reader bytes_{nullptr, 0};
+  std::uint64_t index_ = 0;
+  std::uint64_t next_index_ = 0;  // of the next outcome in the current part
+  std::exception_ptr failure_;
+  bool ended_ = false;
+
+  struct shown {
+    std::uint64_t dispatched = 0;
+    std::uint64_t started = 0;
+    std::uint64_t finished = 0;
+  } shown_;
+};
+
+}  // namespace lenskit::detail

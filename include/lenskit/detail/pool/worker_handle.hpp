@@ -1,0 +1,71 @@
+// A worker as the parent sees it: its connections, its process, and what is on its way to it.
+#pragma once
+
+#include <lenskit/detail/log/report_reader.hpp>
+#include <lenskit/detail/os/clock.hpp>
+#include <lenskit/detail/os/process.hpp>
+#include <lenskit/detail/pool/chunk.hpp>
+#include <lenskit/detail/pool/spawner.hpp>
+#include <lenskit/detail/wire/frame.hpp>
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <optional>
+
+namespace lenskit::detail {
+
+/// A message to a worker that may be half sent.
+class outgoing_message {
+ public:
+  outgoing_message(std::uint64_t sequence, std::shared_ptr<chunk> work, bool keeps_time);
+  outgoing_message(std::uint64_t sequence, std::uint64_t recalled_chunk);
+  outgoing_message(std::uint64_t sequence, std::string levels);
+
+  /// Sends what the connection takes now.
+  transfer::end send(int fd) noexcept;
+
+ private:
+  void seal(std::uint64_t sequence) noexcept;
+  [[nodiscard]] std::array<iovec, 4> parts() noexcept;
+
+  frame_header header_{};
+  message type_;
+  std::array<std::byte, 32> head_{};
+  std::size_t head_bytes_ = 0;
+  std::shared_ptr<chunk> work_;
+  std::string levels_;
+  std::size_t sent_ = 0;
+};
+
+enum class worker_state {
+  vacant,    ///< no process, none asked for
+  starting,  ///< asked for; what is sent waits in the connection
+  running,
+  dying,  ///< its process has ended, its status is awaited
+};
+
+/// Fields are guarded by the dispatcher's lock, but those marked (leader), which only the leading thread touches.
+struct worker_handle {
+  worker_state state = worker_state::vacant;
+  descriptor stream;
+  std::deque<outgoing_message> outgoing;
+  bool awaiting_room = false;  ///< outgoing is not empty and the poller watches for room
+  std::uint64_t sequence = 0;  ///< of the next message
+  int levels_version = 0;      ///< of the logger levels that it knows
+  bool end_requested = false;  ///< by end_worker
+  bool killed = false;         ///< by the pool, for another reason
+  steady::time_point kill_at = steady::time_point::max();
+  pid_t pid = -1;
+
+  std::optional<frame_reader> incoming;    // (leader)
+  process handle;                          // (leader) writes, anybody signals under the lock
+  descriptor log_end;                      // (leader) read end, until the pid is known
+  std::shared_ptr<report_reader> reports;  // replaced under the engine's own mutex
+  steady::time_point ended_at{};           // (leader) when the pidfd said so
+  std::optional<exit_status> status;       // (leader)
+  int failed_starts = 0;                   // (leader)
+  steady::time_point retry_at{};           // (leader)
+};
+
+}  // namespace lenskit::detail

@@ -1,0 +1,245 @@
+// The invoker: a model and a function, ready to be applied to many arguments by a pool of workers.
+#pragma once
+
+#include <lenskit/detail/pool/dispatcher.hpp>
+#include <lenskit/detail/pool/typed_tasks.hpp>
+#include <lenskit/detail/pool/zip_source.hpp>
+#include <lenskit/error.hpp>
+#include <lenskit/map_range.hpp>
+#include <lenskit/persist.hpp>
+#include <lenskit/progress.hpp>
+#include <lenskit/settings.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+namespace lenskit {
+
+/// Where tasks run. All engines give the same results, order, exceptions, seeds and progress.
+enum class engine {
+  automatic,   ///< in_process for one worker or inside a worker, else processes
+  in_process,  ///< in the thread that asks for the result; one task at a time, none before it is wanted
+  threads,     ///< threads of this process; a task cannot be stopped, and a crash is the program's own
+  processes,   ///< forked processes: a crash or a hang costs one task
+};
+
+struct invoker_options {
+  std::optional<int> n_jobs{};  ///< workers; default `proc_count({.max_default = 4})`
+  lenskit::engine engine = lenskit::engine::automatic;
+  lenskit::persist_method persist_method = lenskit::persist_method::automatic;  ///< how processes get the model
+  std::optional<std::chrono::nanoseconds> task_timeout{};  ///< running time of one task; processes only
+  int max_retries = 0;                                     ///< further runs of a task whose worker died
+  std::size_t chunk_size = 0;                              ///< tasks per message; 0: adaptive
+  std::size_t buffer_size = 0;                             ///< inputs pulled but not yet yielded; 0: chosen
+  std::stop_token stop_token{};                            ///< ends every map call with `task_cancelled`
+  std::shared_ptr<lenskit::progress> progress{};           ///< told of every task: dispatched, in-progress, finished
+  std::optional<parallel_settings> worker_parallel{};      ///< settings in workers; default `subprocess_config()`
+};
+
+namespace detail {
+
+/// Options after defaults and checks.
+struct pool_plan {
+  int n_jobs = 1;
+  lenskit::engine engine = lenskit::engine::in_process;
+  parallel_settings worker_settings{};
+};
+
+/// Throws std::invalid_argument naming the option and its value, settings_error.
+[[nodiscard]] pool_plan plan_pool(const invoker_options& options);
+/// Starts the workers. Throws std::system_error, std::invalid_argument.
+[[nodiscard]] std::shared_ptr<dispatcher> start_pool(const pool_plan& plan, const invoker_options& options,
+                                                     std::shared_ptr<workplace> place);
+/// The plan of the next map call: takes the root's next seed.
+[[nodiscard]] call_plan next_call(body_id body, result_order order);
+
+template <class M>
+struct model_of_impl {
+  using type = M;
+};
+template <class M>
+struct model_of_impl<persisted_model<M>> {
+  using type = M;
+};
+/// The model behind an invoker's first argument.
+template <class Argument>
+using model_of = typename model_of_impl<std::remove_cvref_t<Argument>>::type;
+
+template <class R>
+void settle_value(task_stream& stream, task_stream::step step, std::optional<R>& into) {
+  if (step == task_stream::step::failure) std::rethrow_exception(stream.failure());
+  into.emplace(decode_result<R>(stream));
+}
+
+template <class R>
+outcome<R> outcome_at(task_stream& stream, task_stream::step step) {
+  if (step == task_stream::step::failure) return stream.failure();
+  try {
+    return decode_result<R>(stream);
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+template <class R>
+void settle_outcome(task_stream& stream, task_stream::step step, std::optional<outcome<R>>& into) {
+  into.emplace(outcome_at<R>(stream, step));
+}
+
+template <class R>
+void settle_completed(task_stream& stream, task_stream::step step, std::optional<completed<R>>& into) {
+  auto result = outcome_at<R>(stream, step);
+  into.emplace(completed<R>{static_cast<std::size_t>(stream.index()), std::move(result)});
+}
+
+}  // namespace detail
+
+/// Applies `fn(model, args...)` to many arguments, with a fixed pool of workers that share one copy of the model.
+///
+///     lenskit::invoker inv(model, top10);
+///     for (auto& recommendations : inv.map(users)) write(recommendations);
+///
+/// `model`: an lvalue is not copied in the parent and must outlive a run in_process, in threads or with
+/// `persist_method::inherit`; an rvalue is moved in; a `persisted_model<M>` is used as it is and not closed. Workers
+/// see it read-only. `fn`: anything that can be called with `const Model&` and arguments; each worker has its own copy.
+///
+/// The constructor persists the model and starts the workers, and returns when they run. Throws std::invalid_argument
+/// for options that make no sense, persist_error (no_space), std::system_error if workers cannot be created; leaves
+/// nothing behind then. Thread-safe: several threads may map at once, and several ranges may be live. In a forked
+/// process that inherited it every call throws invoker_closed; inside a task it cannot be used.
+///
+/// LensKit: `invoker(model, func, n_jobs, persist_method)` and `ModelOpInvoker`; there, a context manager.
+template <class Model, class Fn>
+class invoker {
+ public:
+  template <class M>
+  requires std::same_as<detail::model_of<M>, Model> invoker(M&& model, Fn fn, invoker_options options = {})
+      : options_(std::move(options)) {
+    plan_ = detail::plan_pool(options_);
+    auto shared = hold(std::forward<M>(model));
+    auto place = std::make_shared<detail::typed_workplace<Model, Fn>>(std::move(shared), std::move(fn));
+    pool_ = detail::start_pool(plan_, options_, std::move(place));
+  }
+
+  template <class M, std::integral Count>
+  requires std::same_as<detail::model_of<M>, Model> invoker(M&& model, Fn fn, Count n_jobs)
+      : invoker(std::forward<M>(model), std::move(fn), invoker_options{.n_jobs = static_cast<int>(n_jobs)}) {}
+
+  invoker(invoker&&) noexcept = default;
+  invoker& operator=(invoker&&) noexcept = default;
+  /// Gives the pool up. It ends, within about two seconds whatever its tasks do, when no range of it lives any more.
+  ~invoker() = default;
+
+  /// What `fn` returns for elements of these ranges, as a value: std::monostate for void.
+  template <class... Rs>
+  using result_of = detail::value_of_result<
+      detail::called_result<Model, Fn, std::ranges::range_value_t<std::remove_reference_t<Rs>>...>>;
+
+  /// Results in the order of the input. Does not block; the range does. Ranges are zipped, the shortest ends the call;
+  /// lvalue ranges are referred to, rvalue ranges are moved in. Throws invoker_closed, broken_pool.
+  template <std::ranges::input_range... Rs>
+  [[nodiscard]] auto map(Rs&&... ranges) {
+    check_call<Rs...>();
+    using result = result_of<Rs...>;
+    auto stream = open(detail::result_order::of_input, std::forward<Rs>(ranges)...);
+    return map_range<result>(std::move(stream), &detail::settle_value<result>);
+  }
+
+  /// As `map`, but a failed task is an outcome and throws nothing.
+  template <std::ranges::input_range... Rs>
+  [[nodiscard]] auto map_outcomes(Rs&&... ranges) {
+    check_call<Rs...>();
+    using result = result_of<Rs...>;
+    auto stream = open(detail::result_order::of_input, std::forward<Rs>(ranges)...);
+    return map_range<outcome<result>>(std::move(stream), &detail::settle_outcome<result>);
+  }
+
+  /// As `map_outcomes`, but in the order in which tasks finish, with their indices.
+  template <std::ranges::input_range... Rs>
+  [[nodiscard]] auto as_completed(Rs&&... ranges) {
+    check_call<Rs...>();
+    using result = result_of<Rs...>;
+    auto stream = open(detail::result_order::of_completion, std::forward<Rs>(ranges)...);
+    return map_range<completed<result>>(std::move(stream), &detail::settle_completed<result>);
+  }
+
+  /// The number of workers; 1 for engine in_process.
+  [[nodiscard]] int n_jobs() const noexcept { return plan_.n_jobs; }
+  /// The engine chosen, never automatic.
+  [[nodiscard]] lenskit::engine engine() const noexcept { return plan_.engine; }
+
+  /// Ends the pool now: tasks that run are stopped, live ranges throw invoker_closed when they have nothing left to
+  /// give. Blocks for about two seconds at most with processes, and as long as running tasks take with threads.
+  void shutdown() noexcept {
+    if (pool_) pool_->shut_down();
+  }
+
+ private:
+  template <class... Rs>
+  static void check_call() {
+    static_assert(sizeof...(Rs) > 0, "lenskit: map needs at least one range of arguments");
+    constexpr bool callable =
+        detail::callable_with<Model, Fn, std::ranges::range_value_t<std::remove_reference_t<Rs>>...>;
+    static_assert(callable, "lenskit: the function cannot be called with the model and one element of each range");
+    if constexpr (callable) {
+      using returned = detail::called_result<Model, Fn, std::ranges::range_value_t<std::remove_reference_t<Rs>>...>;
+      static_assert(!std::is_reference_v<returned> && !detail::dangles<std::decay_t<returned>>(),
+                    "lenskit: the function returns a pointer, reference or view, which would dangle outside of the "
+                    "worker: return the value itself");
+    }
+  }
+
+  template <class... Rs>
+  std::unique_ptr<detail::task_stream> open(detail::result_order order, Rs&&... ranges) {
+    if (!pool_) throw invoker_closed("invoker was moved from");
+    constexpr detail::task_body body =
+        &detail::run_tasks<Model, Fn, std::ranges::range_value_t<std::remove_reference_t<Rs>>...>;
+    auto source = std::make_unique<detail::zip_source<Rs...>>(std::forward<Rs>(ranges)...);
+    detail::stream_options how{options_.chunk_size, options_.buffer_size, options_.progress};
+    return std::make_unique<detail::task_stream>(
+        pool_, std::move(source), detail::next_call(detail::body_entry<body>.id(), order), std::move(how));
+  }
+
+  // The model as the workers will see it.
+  std::shared_ptr<const Model> hold(persisted_model<Model>& persisted) { return detail::share_model(persisted); }
+  std::shared_ptr<const Model> hold(persisted_model<Model>&& persisted) { return detail::share_model(persisted); }
+  std::shared_ptr<const Model> hold(const Model& model) {
+    std::shared_ptr<const Model> borrowed(std::shared_ptr<void>(), &model);
+    return plan_.engine == lenskit::engine::processes ? persist_for_workers(std::move(borrowed)) : borrowed;
+  }
+  std::shared_ptr<const Model> hold(Model&& model) {
+    auto owned = std::make_shared<const Model>(std::move(model));
+    return plan_.engine == lenskit::engine::processes ? persist_for_workers(std::move(owned)) : owned;
+  }
+
+  // Persists and maps `model` here, before the workers are forked: they inherit the mapping and what was reconstructed.
+  std::shared_ptr<const Model> persist_for_workers(std::shared_ptr<const Model> model) {
+    struct held {
+      std::shared_ptr<const Model> original;
+      persisted_model<Model> persisted;
+    };
+    auto all = std::make_shared<held>(held{model, persist(*model, {.method = options_.persist_method})});
+    const auto shared = detail::share_model(all->persisted);
+    // A model that was moved in is of no more use once it is persisted, unless workers inherit that very object.
+    if (all->persisted.method() != lenskit::persist_method::inherit) all->original.reset();
+    return {std::move(all), shared.get()};
+  }
+
+  invoker_options options_;
+  detail::pool_plan plan_;
+  std::shared_ptr<detail::dispatcher> pool_;
+};
+
+template <class M, class F>
+invoker(M&&, F&&, invoker_options = {}) -> invoker<detail::model_of<M>, std::decay_t<F>>;
+template <class M, class F, std::integral Count>
+invoker(M&&, F&&, Count) -> invoker<detail::model_of<M>, std::decay_t<F>>;
+
+}  // namespace lenskit

@@ -1,0 +1,98 @@
+#include <lenskit/detail/os/worker_state.hpp>
+#include <lenskit/detail/pool/in_process.hpp>
+#include <lenskit/detail/pool/processes.hpp>
+#include <lenskit/detail/pool/threads.hpp>
+#include <lenskit/invoker.hpp>
+#include <lenskit/proc_count.hpp>
+#include <lenskit/worker.hpp>
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <stdexcept>
+
+namespace lenskit::detail {
+namespace {
+
+constexpr int default_most_workers = 4;  // LensKit's
+
+lenskit::engine choose_engine(const invoker_options& options, int n_jobs) {
+  if (options.engine != lenskit::engine::automatic) return options.engine;
+  return n_jobs == 1 ? lenskit::engine::in_process : lenskit::engine::processes;
+}
+
+int choose_n_jobs(const invoker_options& options) {
+  if (options.n_jobs) return *options.n_jobs;
+  if (is_worker() && options.engine == lenskit::engine::automatic) return 1;  // the machine is busy with our siblings
+  return proc_count({.max_default = default_most_workers});
+}
+
+void check(const invoker_options& options) {
+  if (options.n_jobs && *options.n_jobs < 1) {
+    throw std::invalid_argument(fmt::format("n_jobs is {}, expected at least 1", *options.n_jobs));
+  }
+  if (options.max_retries < 0) {
+    throw std::invalid_argument(fmt::format("max_retries is {}, expected at least 0", options.max_retries));
+  }
+  if (options.task_timeout && options.task_timeout->count() <= 0) {
+    throw std::invalid_argument(
+        fmt::format("task_timeout is {} ns, expected more than 0", options.task_timeout->count()));
+  }
+}
+
+}  // namespace
+
+pool_plan plan_pool(const invoker_options& options) {
+  check(options);
+  ensure_parallel_init();
+  pool_plan plan;
+  plan.n_jobs = choose_n_jobs(options);
+  plan.engine = choose_engine(options, plan.n_jobs);
+  if (plan.engine == lenskit::engine::in_process) plan.n_jobs = 1;
+  if (options.task_timeout && plan.engine != lenskit::engine::processes) {
+    throw std::invalid_argument(
+        fmt::format("task_timeout needs engine processes, which can stop a task; engine {} cannot",
+                    plan.engine == lenskit::engine::threads ? "threads" : "in_process"));
+  }
+  plan.worker_settings = options.worker_parallel.value_or(worker_settings(plan.n_jobs));
+  plan.worker_settings.resolve_defaults();
+  return plan;
+}
+
+std::shared_ptr<dispatcher> start_pool(const pool_plan& plan, const invoker_options& options,
+                                       std::shared_ptr<workplace> place) {
+  std::unique_ptr<worker_engine> engine;
+  switch (plan.engine) {
+    case lenskit::engine::threads: engine = std::make_unique<threads_engine>(*place, plan.n_jobs); break;
+    case lenskit::engine::processes: {
+      process_options how;
+      how.workers = plan.n_jobs;
+      how.keeps_time = options.task_timeout.has_value();
+      how.enter_worker = [settings = plan.worker_settings](int index) {
+        enter_role(process_role::pool_worker, index);
+        apply_worker_threads(settings);
+      };
+      engine = std::make_unique<processes_engine>(std::move(place), std::move(how));
+      break;
+    }
+    default: {
+      engine = std::make_unique<in_process_engine>(std::move(place));
+      break;
+    }
+  }
+  dispatch_options how;
+  how.task_timeout = options.task_timeout;
+  how.max_retries = options.max_retries;
+  how.stop_token = options.stop_token;
+  return std::make_shared<dispatcher>(std::move(engine), std::move(how));
+}
+
+call_plan next_call(body_id body, result_order order) {
+  call_plan plan{body, order, next_call_seed(), {}};
+  const auto words = plan.seed.words();
+  plan.seed_bytes.resize(words.size() * sizeof words.front());
+  std::memcpy(plan.seed_bytes.data(), words.data(), plan.seed_bytes.size());
+  return plan;
+}
+
+}  // namespace lenskit::detail

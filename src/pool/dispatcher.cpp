@@ -1,0 +1,529 @@
+#include <lenskit/detail/pool/dispatcher.hpp>
+#include <lenskit/detail/wire/reader.hpp>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace lenskit::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The attendant stands in when no consumer has led for this long. It wakes at this rate while work is outstanding.
+constexpr auto attendant_patience = 2ms;
+// A worker should have this much to do beyond the chunk it runs, so that it never waits for the parent.
+constexpr double queued_enough_ns = 1e6;
+constexpr std::size_t queued_at_least = 2;
+// A chunk should keep a worker busy for about this long: long against a wake-up, short against a user's patience.
+constexpr double chunk_ns = 200e3;
+constexpr double longest_chunk_tasks = 1 << 20;
+constexpr double chunk_result_bytes = 1 << 20;
+// What a call may hold if its consumer sets no limit: enough for uneven tasks to even out behind a slow one.
+constexpr std::size_t window_chunks = 64;  // for each worker
+constexpr std::size_t window_bytes = std::size_t{64} << 20;
+// Deaths without a success in between before the pool gives up, for each worker (W7).
+constexpr int deaths_per_worker = 3;
+constexpr std::size_t remembered_deaths = 10;
+
+std::string describe(const worker_death& death) {
+  const auto& report = death.report;
+  if (report.signal) return fmt::format("worker {}: signal {}", death.pid, *report.signal);
+  if (report.exit_code) return fmt::format("worker {}: exit code {}", death.pid, *report.exit_code);
+  return fmt::format("worker {}: ended in an unknown way", death.pid);
+}
+
+}  // namespace
+
+dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
+    : engine_(std::move(engine)),
+      options_(std::move(options)),
+      owner_(::getpid()),
+      lanes_(static_cast<std::size_t>(engine_->workers())) {
+  if (engine_->attended()) attendant_ = std::thread([this] { attend_while_open(); });
+  if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});
+}
+
+dispatcher::~dispatcher() {
+  if (own_process()) {
+    shut_down();
+    return;
+  }
+  // A fork of user code ends with a copy of the parent's pool: its thread and its workers are not ours to end.
+  if (attendant_.joinable()) attendant_.detach();
+  std::ignore = const_cast<std::unique_ptr<worker_engine>&>(engine_).release();
+}
+
+bool dispatcher::own_process() const noexcept { return ::getpid() == owner_; }
+
+std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
+  if (!own_process()) {
+    throw invoker_closed(fmt::format("an invoker of process {} cannot be used in process {}", owner_, ::getpid()));
+  }
+  if (engine_->runs_here()) throw invoker_closed("an invoker cannot be used by a task that it runs");
+  auto call = std::make_shared<call_state>(std::move(plan));
+  const lock held(mutex_);
+  if (closed_) throw invoker_closed("invoker was shut down");
+  if (broken_) std::rethrow_exception(broken_);
+  std::erase_if(calls_, [](const auto& each) { return each.expired(); });
+  calls_.push_back(call);
+  return call;
+}
+
+void dispatcher::submit(const std::shared_ptr<call_state>& call, std::uint64_t first_index, std::uint32_t count,
+                        std::shared_ptr<const encoded_arguments> arguments) {
+  auto work = std::make_shared<chunk>();
+  work->call = call;
+  work->first_index = first_index;
+  work->count = count;
+  work->argument_bytes = {arguments->block.data.get(), arguments->block.size};
+  work->arguments = std::move(arguments);
+  const lock held(mutex_);
+  if (closed_) throw invoker_closed("invoker was shut down");
+  work->id = next_chunk_++;
+  call->window.emplace(first_index, work);
+  call->held_bytes += work->argument_bytes.size();
+  call->submitted += count;
+  ++call->waiting;
+  backlog_.push_back(std::move(work));
+  if (broken_) fail_everything(broken_);
+  if (stopped_) fail_everything(nullptr);
+  feed_workers();
+}
+
+void dispatcher::submit_failed(const std::shared_ptr<call_state>& call, std::uint64_t index,
+                               std::exception_ptr failure) {
+  auto work = std::make_shared<chunk>();
+  work->call = call;
+  work->first_index = index;
+  work->count = 1;
+  const lock held(mutex_);
+  work->id = next_chunk_++;
+  call->window.emplace(index, work);
+  ++call->submitted;
+  outcome_part part;
+  part.failure = std::move(failure);
+  part.count = 1;
+  add_part(*work, std::move(part));
+  if (call->plan.order == result_order::of_completion) call->ready.push_back(work);
+}
+
+// The outcomes of `call` that can be consumed: all that are ready at the front, in the order of the input, or all.
+bool dispatcher::take(call_state& call, std::deque<outcome_part>& taken) {
+  lock held(mutex_);
+  await(held, [&] { return call.has_outcomes() || call.window.empty() || closed_; });
+  const auto take_from = [&](chunk& from) {
+    for (auto& part : from.parts) {
+      call.held_bytes -= std::min(call.held_bytes, part.payload.size());
+      taken.push_back(std::move(part));
+    }
+    from.parts.clear();
+    if (!from.done()) return false;
+    if (call.window.erase(from.first_index) > 0)
+      call.held_bytes -= std::min(call.held_bytes, from.argument_bytes.size());
+    return true;
+  };
+  if (call.plan.order == result_order::of_completion) {
+    for (; !call.ready.empty(); call.ready.pop_front()) {
+      const auto from = call.ready.front();
+      take_from(*from);
+    }
+  } else {
+    while (call.has_outcomes()) {
+      const auto from = call.window.begin()->second;
+      if (!take_from(*from)) break;
+    }
+  }
+  if (taken.empty() && !call.window.empty()) throw invoker_closed("invoker was shut down before all results had come");
+  return !taken.empty();
+}
+
+feeding_advice dispatcher::advise(const call_state& call) {
+  const lock held(mutex_);
+  feeding_advice advice;
+  if (call.task_ns) {
+    auto tasks = std::min(chunk_ns / std::max(*call.task_ns, 1.0), longest_chunk_tasks);
+    if (call.result_bytes > 0) tasks = std::min(tasks, chunk_result_bytes / call.result_bytes);
+    advice.chunk_tasks = static_cast<std::uint32_t>(std::max(tasks, 1.0));
+  }
+  if (engine_->longest_chunk() != 0) advice.chunk_tasks = std::min(advice.chunk_tasks, engine_->longest_chunk());
+  advice.hungry = call.waiting < static_cast<std::size_t>(engine_->workers()) * (engine_->depth() > 1 ? 2 : 0) ||
+                  (backlog_.empty() && roomiest_worker() >= 0);
+  advice.window_full = call.window.size() >= window_chunks * lanes_.size() || call.held_bytes >= window_bytes;
+  advice.finished = closed_ || stopped_ || broken_ || options_.stop_token.stop_requested();
+  return advice;
+}
+
+void dispatcher::abandon(call_state& call) noexcept {
+  if (!own_process()) return;
+  const lock held(mutex_);
+  call.abandoned = true;
+  call.ready.clear();
+  std::erase_if(backlog_, [&](const auto& work) { return work->call.get() == &call; });
+  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
+    for (const auto& work : lanes_[worker].in_flight) {
+      if (work->call.get() != &call || work->recalled) continue;
+      work->recalled = true;
+      engine_->recall(static_cast<int>(worker), work->id);
+    }
+  }
+  call.window.clear();
+}
+
+void dispatcher::throw_if_finished() {
+  const lock held(mutex_);
+  if (broken_) std::rethrow_exception(broken_);
+  if (closed_) throw invoker_closed("invoker was shut down");
+}
+
+task_counts dispatcher::counts(const call_state& call) {
+  const lock held(mutex_);
+  return {call.submitted, std::max(call.started, call.settled), call.settled};
+}
+
+void dispatcher::shut_down() noexcept {
+  if (!own_process()) return;
+  lock held(mutex_);
+  if (closed_) return;
+  closed_ = true;
+  backlog_.clear();
+  while (leading_) {
+    engine_->interrupt();
+    ++waiting_;
+    changed_.wait(held);
+    --waiting_;
+  }
+  leading_ = true;
+  held.unlock();
+  on_stop_.reset();
+  engine_->interrupt();
+  if (attendant_.joinable()) attendant_.join();
+  engine_->shut_down();
+  held.lock();
+  leading_ = false;
+  for (auto& each : lanes_) each.in_flight.clear();
+  outstanding_ = 0;
+  changed_.notify_all();
+}
+
+// ---- leading -------------------------------------------------------------------------------------------------------
+
+template <class Ready>
+void dispatcher::await(lock& held, Ready ready) {
+  stop_if_requested();
+  while (!ready()) {
+    if (!leading_) {
+      lead(held, false);
+    } else {
+      if (standing_in_) engine_->interrupt();
+      ++waiting_;
+      changed_.wait(held);
+      --waiting_;
+    }
+    stop_if_requested();
+  }
+  if (waiting_ > 0 && !leading_) changed_.notify_all();
+  if (outstanding_ > 0 && attendant_.joinable() && !bell_set_) {
+    bell_set_ = true;
+    engine_->ring_in(attendant_patience);
+  }
+}
+
+void dispatcher::lead(lock& held, bool attending) {
+  // Whatever is thrown on the way, the leadership is given back.
+  struct leadership {
+    dispatcher& owner;
+    lock& held;
+    ~leadership() {
+      if (!held.owns_lock()) held.lock();
+      owner.leading_ = owner.standing_in_ = false;
+      owner.led_at_ = steady::now();
+      if (owner.waiting_ > 0) owner.changed_.notify_all();
+    }
+  };
+  leading_ = true;
+  standing_in_ = attending;
+  const leadership mine{*this, held};
+  const auto deadline = next_deadline();
+  held.unlock();
+  engine_->wait(deadline, attending);
+  held.lock();
+  engine_->report(*this);
+  enforce_deadlines();
+  feed_workers();
+}
+
+void dispatcher::attend_while_open() {
+  for (;;) {
+    engine_->attend();
+    lock held(mutex_);
+    if (closed_) return;
+    stop_if_requested();
+    bell_set_ = false;
+    if (outstanding_ == 0) continue;
+    if (!leading_ && waiting_ == 0 && steady::now() - led_at_ >= attendant_patience) {
+      while (!closed_ && outstanding_ > 0 && waiting_ == 0 && !leading_) {
+        try {
+          lead(held, true);
+        } catch (const std::exception& error) {  // out of memory or of descriptors: consumers must not wait for ever
+          break_pool(std::string("cannot look after the workers: ") + error.what());
+        }
+        stop_if_requested();
+      }
+      if (closed_) return;
+    }
+    if (outstanding_ > 0) {
+      bell_set_ = true;
+      engine_->ring_in(attendant_patience);
+    }
+  }
+}
+
+steady::time_point dispatcher::next_deadline() const {
+  if (!options_.task_timeout || outstanding_ == 0) return steady::time_point::max();
+  // A task that starts later than now cannot be due earlier than this.
+  auto deadline = steady::now() + *options_.task_timeout;
+  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
+    const auto task = engine_->in_hand(static_cast<int>(worker));
+    if (!task || lanes_[worker].timed_out_index) continue;
+    const auto started = steady::time_point(std::chrono::nanoseconds(task->started_at));
+    deadline = std::min(deadline, started + *options_.task_timeout);
+  }
+  return deadline;
+}
+
+void dispatcher::enforce_deadlines() {
+  if (!options_.task_timeout) return;
+  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
+    auto& in = lanes_[worker];
+    const auto task = engine_->in_hand(static_cast<int>(worker));
+    if (!task || in.timed_out_index) continue;
+    if (now_ns() - task->started_at < options_.task_timeout->count()) continue;
+    const auto found = std::find_if(in.in_flight.begin(), in.in_flight.end(),
+                                    [&](const auto& work) { return work->id == task->chunk; });
+    if (found == in.in_flight.end()) continue;
+    in.timed_out_chunk = task->chunk;
+    in.timed_out_index = (*found)->first_index + task->position;
+    engine_->end_worker(static_cast<int>(worker));
+  }
+}
+
+// ---- giving out work -----------------------------------------------------------------------------------------------
+
+double dispatcher::queued_ns(const lane& in) const {
+  double sum = 0;
+  for (const auto& work : in.in_flight) sum += work->call->task_ns.value_or(0) * (work->count - work->settled);
+  return sum;
+}
+
+// The worker with the least to do among those with room; -1 if there is none.
+int dispatcher::roomiest_worker() const {
+  int best = -1;
+  std::pair<std::size_t, double> least{};
+  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
+    const auto& in = lanes_[worker];
+    const auto depth = static_cast<std::size_t>(engine_->depth());
+    if (!engine_->usable(static_cast<int>(worker)) || in.in_flight.size() >= depth) continue;
+    const auto queued = queued_ns(in);
+    if (in.in_flight.size() >= queued_at_least && queued >= queued_enough_ns) continue;
+    if (in.in_flight.size() >= queued_at_least && !in.in_flight.front()->call->task_ns) continue;
+    const std::pair load{std::min(in.in_flight.size(), queued_at_least), queued};
+    if (best < 0 || load < least) {
+      best = static_cast<int>(worker);
+      least = load;
+    }
+  }
+  return best;
+}
+
+void dispatcher::feed_workers() {
+  while (!backlog_.empty() && !closed_) {
+    const int worker = roomiest_worker();
+    if (worker < 0) return;
+    auto work = std::move(backlog_.front());
+    backlog_.pop_front();
+    --work->call->waiting;
+    work->worker = worker;
+    work->call->started += work->count - work->settled;
+    ++outstanding_;
+    lanes_[static_cast<std::size_t>(worker)].in_flight.push_back(work);
+    engine_->send(worker, std::move(work));
+  }
+}
+
+void dispatcher::requeue(const std::shared_ptr<chunk>& work) {
+  if (work->call->abandoned) return;
+  work->worker = -1;
+  work->recalled = false;
+  ++work->call->waiting;
+  work->call->started -= work->count - work->settled;
+  backlog_.push_front(work);
+}
+
+// Gives the unsettled tasks of `work` to a new chunk, which is sent again; `work` keeps those that are settled.
+void dispatcher::requeue_rest(const std::shared_ptr<chunk>& work) {
+  if (work->done() || work->call->abandoned) return;
+  if (work->settled == 0) {
+    work->id = next_chunk_++;  // what may still come under the old name is not believed
+    requeue(work);
+    return;
+  }
+  auto rest = std::make_shared<chunk>();
+  rest->id = next_chunk_++;
+  rest->call = work->call;
+  rest->first_index = work->first_index + work->settled;
+  rest->count = work->count - work->settled;
+  rest->arguments = work->arguments;
+  const auto split = argument_offset(work->argument_bytes, work->arguments->record_bytes, work->settled);
+  rest->argument_bytes = work->argument_bytes.subspan(split);
+  rest->deaths = work->deaths;
+  work->argument_bytes = work->argument_bytes.first(split);
+  work->count = work->settled;
+  work->deaths = 0;
+  if (work->parts.empty()) work->call->window.erase(work->first_index);  // all taken: nothing will remove it later
+  work->call->window.emplace(rest->first_index, rest);
+  requeue(rest);
+}
+
+// ---- what comes back -----------------------------------------------------------------------------------------------
+
+void dispatcher::add_part(chunk& of, outcome_part part) {
+  part.first_index = of.first_index + of.settled;
+  of.settled += part.count;
+  of.call->settled += part.count;
+  if (of.call->abandoned || part.count == 0) return;
+  of.call->held_bytes += part.payload.size();
+  of.parts.push_back(std::move(part));
+}
+
+void dispatcher::on_results(int worker, pid_t pid, frame message) {
+  auto& in = lanes_[static_cast<std::size_t>(worker)];
+  reader bytes(message.payload.bytes());
+  const auto head = bytes.get<results_head>("a results message");
+  const auto found =
+      std::find_if(in.in_flight.begin(), in.in_flight.end(), [&](const auto& each) { return each->id == head.chunk; });
+  if (found == in.in_flight.end()) return;
+  const auto work = *found;
+  const auto left = work->count - work->settled;
+  if (head.offset != work->settled || head.count > left || (head.returned != 0 && head.returned != left - head.count)) {
+    engine_->end_worker(worker);  // it does not know what it says: what it has is given to others
+    return;
+  }
+  if (head.count > 0) {
+    deaths_in_a_row_ = 0;
+    work->deaths = 0;
+    work->call->learn(head.count, head.elapsed_ns, message.payload.size() - sizeof head);
+    outcome_part part;
+    part.count = head.count;
+    part.payload = std::move(message.payload);
+    part.runs_at = sizeof head;
+    part.attached = std::move(message.attached);
+    part.worker_pid = pid;
+    add_part(*work, std::move(part));
+    if (work->call->plan.order == result_order::of_completion && !work->call->abandoned)
+      work->call->ready.push_back(work);
+  }
+  if (head.returned == 0 && !work->done()) return;
+  in.in_flight.erase(found);
+  --outstanding_;
+  requeue_rest(work);
+}
+
+void dispatcher::on_death(int worker, worker_death death) {
+  auto& in = lanes_[static_cast<std::size_t>(worker)];
+  const auto lost = std::exchange(in.in_flight, {});
+  outstanding_ -= lost.size();
+  if (!death.ended_by_pool) {
+    ++deaths_in_a_row_;
+    last_deaths_.push_back(describe(death));
+    if (last_deaths_.size() > remembered_deaths) last_deaths_.pop_front();
+  }
+  // Backwards, because each goes to the front of the backlog.
+  for (auto work = lost.rbegin(); work != lost.rend(); ++work) {
+    if (death.will.chunk == (*work)->id) settle_death(*work, death, in);
+    requeue_rest(*work);
+  }
+  in.timed_out_index.reset();
+  if (deaths_in_a_row_ >= deaths_per_worker * engine_->workers() && !closed_) {
+    break_pool(fmt::format("gave up after {} worker deaths in a row", deaths_in_a_row_));
+  }
+}
+
+// Deals with the chunk that a dead worker had in hand: saves what was finished, and charges the task that was running.
+void dispatcher::settle_death(const std::shared_ptr<chunk>& work, const worker_death& death, const lane& in) {
+  const auto& will = death.will;
+  const bool saves = will.base == work->settled && will.finished > will.base && will.finished <= work->count;
+  if (saves) {
+    outcome_part part;
+    part.count = will.finished - will.base;
+    part.payload = byte_buffer(will.saved.size());
+    std::copy_n(will.saved.data(), will.saved.size(), part.payload.data());
+    part.worker_pid = death.pid;
+    add_part(*work, std::move(part));
+    work->deaths = 0;
+  }
+  const bool running = will.started > work->settled && will.started <= work->count && !work->done();
+  if (running) {
+    task_failure failure;
+    failure.index = work->first_index + work->settled;
+    failure.worker_pid = death.pid;
+    failure.stack = death.stack;
+    const bool late = in.timed_out_index == failure.index && in.timed_out_chunk == work->id;
+    outcome_part part;
+    part.count = 1;
+    if (late) {
+      part.failure = std::make_exception_ptr(task_timeout(failure, *options_.task_timeout));
+      add_part(*work, std::move(part));
+    } else if (!death.ended_by_pool && work->deaths++ >= options_.max_retries) {
+      auto report = death.report;
+      report.elapsed = std::chrono::nanoseconds(will.started_at != 0 ? now_ns() - will.started_at : 0);
+      part.failure = std::make_exception_ptr(worker_died(failure, std::move(report)));
+      add_part(*work, std::move(part));
+      work->deaths = 0;
+    }
+  }
+  if (work->call->plan.order == result_order::of_completion && !work->parts.empty()) work->call->ready.push_back(work);
+}
+
+void dispatcher::on_broken(std::string why) { break_pool(std::move(why)); }
+
+void dispatcher::break_pool(std::string why) {
+  if (broken_) return;
+  broken_ = std::make_exception_ptr(broken_pool(why, {last_deaths_.begin(), last_deaths_.end()}));
+  fail_everything(broken_);
+  engine_->stop_working();
+}
+
+void dispatcher::stop_if_requested() {
+  if (stopped_ || !options_.stop_token.stop_requested()) return;
+  stopped_ = true;
+  fail_everything(nullptr);
+  engine_->stop_working();
+}
+
+// Gives every task that has no outcome `failure`, or task_cancelled where that is null.
+void dispatcher::fail_everything(const std::exception_ptr& failure) {
+  backlog_.clear();
+  for (auto& each : lanes_) each.in_flight.clear();
+  outstanding_ = 0;
+  for (const auto& weak : calls_) {
+    const auto call = weak.lock();
+    if (!call || call->abandoned) continue;
+    call->waiting = 0;
+    for (const auto& [first, work] : call->window) {
+      if (work->done()) continue;
+      outcome_part part;
+      part.count = work->count - work->settled;
+      part.failure = failure;
+      part.cancelled = failure == nullptr;
+      add_part(*work, std::move(part));
+      if (call->plan.order == result_order::of_completion) call->ready.push_back(work);
+    }
+  }
+  changed_.notify_all();
+}
+
+}  // namespace lenskit::detail

@@ -1,0 +1,168 @@
+#include "spawner_process.hpp"
+
+#include <lenskit/detail/log/quiet.hpp>
+#include <lenskit/detail/os/errors.hpp>
+#include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/pool/child.hpp>
+#include <lenskit/detail/pool/control.hpp>
+#include <lenskit/detail/pool/spawner.hpp>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <string>
+
+namespace lenskit::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int most_attempts = 10;
+constexpr auto first_patience = 1s;  // doubled with each attempt: a loaded machine is slow, a frozen child stays frozen
+constexpr auto longest_patience = 8s;
+
+exit_status status_of(const control_message& message) {
+  exit_status status;
+  if (message.by_signal == 1) status.signal = message.value;
+  if (message.by_signal == 0) status.exit_code = message.value;
+  status.core_dumped = message.core_dumped != 0;
+  status.peak_memory = message.peak_memory;
+  return status;
+}
+
+spawner_event event_of(received_control received) {
+  spawner_event event;
+  const auto& message = received.message;
+  event.slot = message.slot;
+  event.pid = message.pid;
+  switch (message.what) {
+    case control_message::kind::started:
+      if (received.attached.empty()) break;  // out of descriptors on the way: the worker cannot be controlled
+      event.what = spawner_event::kind::started;
+      event.worker = process(message.pid, std::move(received.attached.front()));
+      return event;
+    case control_message::kind::ended:
+      event.what = spawner_event::kind::ended;
+      event.status = status_of(message);
+      return event;
+    case control_message::kind::failed:
+      event.what = spawner_event::kind::failed;
+      event.error = message.value;
+      return event;
+    case control_message::kind::spawn: break;
+  }
+  return event;  // nothing a sane spawner says: treat it as gone
+}
+
+}  // namespace
+
+spawner::spawner(worker_program& program, const std::vector<worker_ends>& seats, std::vector<process>& started) {
+  auto patience = std::chrono::steady_clock::duration(first_patience);
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    fork_into(program);
+    if (bring_up(seats, started, steady::now() + patience)) return;
+    end();
+    early_.clear();
+    started.clear();
+    patience = std::min<steady::duration>(patience * 2, longest_patience);
+  }
+  throw std::system_error(std::make_error_code(std::errc::timed_out),
+                          "cannot start workers: " + std::to_string(most_attempts) +
+                              " forks in a row did not come up, probably because other threads hold locks at the time");
+}
+
+spawner::~spawner() { end(); }
+
+void spawner::fork_into(worker_program& program) {
+  auto ends = make_packet_connection();
+  const pid_t parent = ::getpid();
+  pid_t pid = -1;
+  int error = 0;
+  {
+    const signal_shield shield;
+    pid = with_loggers_quiet([&] {
+      const auto gate = descriptor_gate();
+      const pid_t forked = sys::fork();
+      error = errno;
+      return forked;
+    });
+    if (pid == 0) run_spawner(program, parent, ends.second.release());
+  }
+  if (pid < 0) throw_errno("cannot fork the spawner of the workers", error);
+  control_ = std::move(ends.first);
+  try {
+    process_ = process::open(pid);
+  } catch (...) {
+    control_.reset();  // ends the spawner
+    sys::retry([&]() noexcept { return ::waitpid(pid, nullptr, __WALL); });
+    throw;
+  }
+}
+
+// False if the spawner froze. Throws what it could not do.
+bool spawner::bring_up(const std::vector<worker_ends>& seats, std::vector<process>& started,
+                       steady::time_point deadline) {
+  started.resize(seats.size());
+  std::size_t asked = 0;
+  std::size_t up = 0;
+  while (up < seats.size()) {
+    for (; asked < seats.size() && asked < up + 16; ++asked) spawn(static_cast<int>(asked), seats[asked]);
+    pollfd watched{control_.get(), POLLIN, 0};
+    if (sys::poll(&watched, 1, milliseconds_until(deadline)) < 0 && !sys::interrupted())
+      throw_errno("cannot wait for workers");
+    auto event = read_event();
+    if (!event) {
+      if (steady::now() >= deadline) return false;
+      continue;
+    }
+    switch (event->what) {
+      case spawner_event::kind::started:
+        started[static_cast<std::size_t>(event->slot)] = std::move(event->worker);
+        ++up;
+        break;
+      case spawner_event::kind::failed:
+        end();
+        throw_errno("cannot create worker " + std::to_string(event->slot), event->error);
+      case spawner_event::kind::ended: early_.push_back(std::move(*event)); break;  // died at once: for the pool
+      case spawner_event::kind::gone: return false;
+    }
+  }
+  return true;
+}
+
+void spawner::spawn(int slot, const worker_ends& ends) noexcept {
+  const int both[] = {ends.stream.get(), ends.log.get()};
+  send_control(control_.get(), {.what = control_message::kind::spawn, .slot = slot}, both);
+}
+
+std::optional<spawner_event> spawner::next() {
+  if (!early_.empty()) {
+    auto event = std::move(early_.front());
+    early_.pop_front();
+    return event;
+  }
+  return read_event();
+}
+
+std::optional<spawner_event> spawner::read_event() {
+  auto received = receive_control(control_.get(), blocking::dont_wait);
+  if (!received) return std::nullopt;
+  if (received->closed) return spawner_event{};
+  return event_of(std::move(*received));
+}
+
+void spawner::end() noexcept {
+  if (!process_) return;
+  control_.reset();
+  constexpr auto grace = 1s;
+  if (!process_.wait_ended(steady::now() + grace)) {
+    process_.signal(SIGKILL);
+    std::ignore = process_.wait_ended(steady::now() + grace);
+  }
+  std::ignore = process_.reap();
+  process_ = process();
+}
+
+}  // namespace lenskit::detail

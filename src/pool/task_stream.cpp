@@ -1,0 +1,203 @@
+#include <lenskit/detail/pool/task_stream.hpp>
+#include <lenskit/detail/wire/exception.hpp>
+#include <lenskit/progress.hpp>
+
+#include <algorithm>
+#include <limits>
+
+namespace lenskit::detail {
+namespace {
+
+constexpr std::uint32_t growth = 8;  // of a chunk against the one before: the first measurements are rough
+constexpr std::size_t argument_bytes_per_chunk = std::size_t{1} << 20;
+
+// What a failure of the pool itself looks like to the consumer.
+std::exception_ptr cancelled(std::uint64_t index) {
+  task_failure failure;
+  failure.index = static_cast<std::size_t>(index);
+  return std::make_exception_ptr(task_cancelled(std::move(failure)));
+}
+
+}  // namespace
+
+task_stream::task_stream(std::shared_ptr<dispatcher> pool, std::unique_ptr<task_source> source, call_plan plan,
+                         stream_options options)
+    : pool_(std::move(pool)),
+      source_(std::move(source)),
+      options_(std::move(options)),
+      call_(pool_->open(std::move(plan))) {}
+
+task_stream::~task_stream() { pool_->abandon(*call_); }
+
+std::span<descriptor> task_stream::attachments() noexcept {
+  if (parts_.empty()) return {};
+  // Those of earlier values have been taken.
+  auto& all = parts_.front().attached;
+  const auto first =
+      std::find_if(all.begin(), all.end(), [](const descriptor& each) { return static_cast<bool>(each); });
+  return std::span(all).subspan(static_cast<std::size_t>(first - all.begin()));
+}
+
+void task_stream::feed() {
+  const auto advice = pool_->advise(*call_);
+  refill_at_ = yielded_ + std::max<std::uint64_t>(last_chunk_ / 2, 1);
+  bool hungry = options_.buffer_size != 0 || advice.hungry;
+  while (hungry && !exhausted_ && !input_failure_ && !advice.finished) {
+    const auto tasks = next_chunk_tasks(advice);
+    if (tasks == 0 || (options_.buffer_size == 0 && advice.window_full && pulled_ != yielded_)) break;
+    if (!submit_chunk(tasks)) break;
+    if (options_.buffer_size == 0) hungry = pool_->advise(*call_).hungry;
+  }
+  show_progress();
+}
+
+// 0 if the window has no room for a chunk that is worth sending.
+std::uint32_t task_stream::next_chunk_tasks(const feeding_advice& advice) const {
+  std::uint64_t tasks = advice.chunk_tasks;
+  if (last_chunk_ != 0) tasks = std::min<std::uint64_t>(tasks, std::uint64_t{last_chunk_} * growth);
+  const auto shares = 2 * static_cast<std::uint64_t>(pool_->workers());
+  // Towards the end of an input whose length is known, smaller chunks let the workers finish together.
+  if (const auto left = source_->remaining()) tasks = std::min(tasks, *left / shares);
+  const auto in_window = pulled_ - yielded_;
+  if (options_.buffer_size != 0) tasks = std::min(tasks, options_.buffer_size / shares);
+  if (options_.chunk_size != 0) tasks = options_.chunk_size;
+  tasks = std::clamp<std::uint64_t>(tasks, 1, std::numeric_limits<std::uint32_t>::max());
+  if (options_.buffer_size != 0) {
+    const auto room = options_.buffer_size - std::min<std::uint64_t>(in_window, options_.buffer_size);
+    if (room < tasks) tasks = in_window == 0 ? room : 0;
+  }
+  return static_cast<std::uint32_t>(tasks);
+}
+
+// False if there was nothing left to submit.
+bool task_stream::submit_chunk(std::uint32_t tasks) {
+  writer into;
+  into.reserve(std::min(source_->record_bytes() != 0 ? tasks * source_->record_bytes() : argument_guess_,
+                        argument_bytes_per_chunk));
+  auto pulled = source_->pull(into, tasks, argument_bytes_per_chunk);
+  exhausted_ = pulled.exhausted;
+  input_failure_ = pulled.input_failure;
+  if (pulled.count > 0) {
+    argument_guess_ = into.size() + into.size() / 8;
+    auto arguments = std::make_shared<encoded_arguments>();
+    arguments->record_bytes = source_->record_bytes();
+    arguments->block = into.release();
+    const auto first = std::exchange(pulled_, pulled_ + pulled.count);
+    pool_->submit(call_, first, pulled.count, std::move(arguments));
+    last_chunk_ = pulled.count;
+  }
+  if (pulled.task_failure) pool_->submit_failed(call_, pulled_++, std::move(pulled.task_failure));
+  return pulled.count > 0 || pulled.task_failure;
+}
+
+task_stream::step task_stream::next_run() {
+  if (ended_) return step::end;
+  for (;;) {
+    if (repeat_failure_ > 0) {
+      --repeat_failure_;
+      return fail(parts_.front().cancelled ? cancelled(next_index_) : parts_.front().failure);
+    }
+    if (part_left_ == 0) {
+      if (!parts_.empty() && part_open_) {
+        parts_.pop_front();
+        part_open_ = false;
+      }
+      if (parts_.empty()) {
+        feed();
+        if (!pool_->take(*call_, parts_)) return end_of_input();
+        show_progress();
+      }
+      begin_part();
+      continue;
+    }
+    return begin_run();
+  }
+}
+
+void task_stream::begin_part() {
+  auto& part = parts_.front();
+  part_open_ = true;
+  next_index_ = part.first_index;
+  if (part.failure || part.cancelled) {
+    repeat_failure_ = part.count;
+    part_left_ = 0;
+    return;
+  }
+  part_left_ = part.count;
+  bytes_ = reader(part.runs());
+}
+
+task_stream::step task_stream::begin_run() {
+  try {
+    const auto head = bytes_.get<run_head>("a run of results");
+    if (head.count == 0) return next_run();
+    if (head.count > part_left_) throw serialization_error("corrupt results: a run is longer than its message");
+    part_left_ -= head.count;
+    if (head.kind == run_kind::failure) {
+      return fail(decode_exception(bytes_, static_cast<std::size_t>(next_index_), parts_.front().worker_pid));
+    }
+    run_left_ = head.count - 1;
+    index_ = next_index_;
+    next_index_ += head.count;
+    ++yielded_;
+    return step::value;
+  } catch (const serialization_error&) {  // what a dying worker left behind may be damaged: the rest of it is lost
+    parts_.front().failure = std::current_exception();
+    repeat_failure_ = std::exchange(part_left_, 0);
+    return next_run();
+  }
+}
+
+void task_stream::spoil(std::exception_ptr why) noexcept {
+  failure_ = why;
+  if (parts_.empty()) return;
+  parts_.front().failure = std::move(why);
+  repeat_failure_ = run_left_ + part_left_;
+  next_index_ = index_ + 1;
+  run_left_ = part_left_ = 0;
+}
+
+task_stream::step task_stream::fail(std::exception_ptr why) {
+  index_ = next_index_++;
+  ++yielded_;
+  failure_ = std::move(why);
+  return step::failure;
+}
+
+// All that was submitted has been yielded.
+task_stream::step task_stream::end_of_input() {
+  ended_ = true;
+  next_index_ = pulled_;
+  if (input_failure_) {
+    failure_ = std::exchange(input_failure_, nullptr);
+    index_ = pulled_;
+    return step::failure;
+  }
+  if (exhausted_) {
+    show_progress();
+    return step::end;
+  }
+  // The pool stopped taking inputs before they ended: that must not look like the end of the input.
+  try {
+    pool_->throw_if_finished();
+    failure_ = cancelled(pulled_);
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+  index_ = pulled_;
+  return step::failure;
+}
+
+void task_stream::show_progress() {
+  if (!options_.progress) return;
+  const auto now = pool_->counts(*call_);
+  const auto moved = [&](std::uint64_t& before, std::uint64_t after, const char* to, const char* from) {
+    if (after > before) options_.progress->update(static_cast<int>(after - before), to, from);
+    before = after;
+  };
+  moved(shown_.dispatched, now.submitted, "dispatched", "");
+  moved(shown_.started, now.started, "in-progress", "dispatched");
+  moved(shown_.finished, std::min(now.started, now.settled), "finished", "in-progress");
+}
+
+}  // namespace lenskit::detail
