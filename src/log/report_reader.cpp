@@ -149,6 +149,11 @@ std::size_t report_reader::consume(const char* bytes, std::size_t count) {
 }
 
 void report_reader::accept(const fragment_header& header, const char* body, std::size_t bytes) {
+  if (header.lost > 0) {
+    settle(header, header.lost);
+    log_line(severity::warning,
+             fmt::format("{} dropped: worker {} waited for room in its log pipe", header.lost, pid_));
+  }
   if (!partials_.empty() && header.position == 0) {
     // A thread writes one report after the other: a new one means that it gave up the last.
     const auto abandoned = [&](const partial& other) {
@@ -199,18 +204,10 @@ void report_reader::deliver(const fragment_header& header, const char* body, std
     case report_kind::log: good = deliver_log(body, bytes); break;
     case report_kind::progress: good = apply_progress_report({body, bytes}, pid_); break;
     case report_kind::crash: good = deliver_crash(header, body, bytes); break;
-    case report_kind::dropped: {
-      std::uint64_t count = 0;
-      if ((good = bytes == sizeof count)) {
-        std::memcpy(&count, body, sizeof count);
-        settle(header, count);
-        log_line(severity::warning, fmt::format("{} dropped: worker {} waited for room in its log pipe", count, pid_));
-      }
-      break;
-    }
+    case report_kind::drops: return;
   }
   if (!good) garbage_ += sizeof header + bytes;
-  if (header.kind != report_kind::dropped) settle(header);
+  settle(header);
 }
 
 bool report_reader::deliver_log(const char* body, std::size_t bytes) {

@@ -14,7 +14,7 @@ namespace {
 // All of it plain atomics, initialised before the program starts: a signal handler finds it whole.
 std::atomic<int> pipe_end{-1};
 std::atomic<std::uint64_t> begun{0};
-std::atomic<std::uint64_t> dropped{0};
+std::atomic<std::uint32_t> dropped{0};  // since the last report that got through
 std::atomic<std::int64_t> stuck_since{0};  // 0 while there is room
 std::atomic<std::uint32_t> process_id{0};
 std::atomic<bool> is_foreign{false};
@@ -31,6 +31,7 @@ void note_fork() {
   generation.fetch_add(1, std::memory_order_relaxed);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()), std::memory_order_relaxed);
   is_foreign.store(true, std::memory_order_relaxed);
+  dropped.store(0, std::memory_order_relaxed);  // the worker itself tells about its own
 }
 
 std::int64_t limit_of(patience wait) noexcept {
@@ -85,6 +86,7 @@ class outgoing {
     header_.process = current_process();
     header_.thread = current_thread();
     header_.kind = kind;
+    if (dropped.load(std::memory_order_relaxed) > 0) header_.lost = dropped.exchange(0);
   }
 
   bool add(report_part part) noexcept {
@@ -102,7 +104,10 @@ class outgoing {
 
   bool finish() noexcept { return ship(0); }
 
-  [[nodiscard]] bool shipped_some() const noexcept { return header_.position > 0; }
+  /// Counts the report as dropped, unless the reader has seen some of it: then it notices that the tail is missing.
+  void give_up(bool counts) noexcept {
+    if (header_.position == 0 && (header_.lost > 0 || counts)) dropped.fetch_add(header_.lost + (counts ? 1 : 0));
+  }
 
  private:
   bool ship(std::uint8_t flags) noexcept {
@@ -114,6 +119,7 @@ class outgoing {
     std::memcpy(buffer_, &header_.check, sizeof header_.check);
     if (!send(buffer_, used_, wait_)) return false;
     ++header_.position;
+    header_.lost = 0;
     used_ = sizeof header_;
     wait_ = patience::full;  // half a report is worth less than a wait
     return true;
@@ -145,24 +151,20 @@ bool reports_started() noexcept { return pipe_end.load(std::memory_order_relaxed
 
 bool write_report(report_kind kind, patience wait, std::initializer_list<report_part> parts) noexcept {
   const int saved_errno = errno;
-  if (dropped.load(std::memory_order_relaxed) > 0) report_drops();
   outgoing report(kind, begun.fetch_add(1, std::memory_order_relaxed) + 1, wait);
   bool whole = true;
   for (const auto& part : parts) whole = whole && report.add(part);
   whole = whole && report.finish();
-  // The reader itself notices a report whose tail is missing.
-  if (!whole && !report.shipped_some()) dropped.fetch_add(1, std::memory_order_relaxed);
+  if (!whole) report.give_up(true);
   errno = saved_errno;
   return whole;
 }
 
 void report_drops() noexcept {
+  if (dropped.load(std::memory_order_relaxed) == 0) return;
   const int saved_errno = errno;
-  if (const std::uint64_t count = dropped.exchange(0)) {
-    outgoing notice(report_kind::dropped, 0, patience::none);
-    notice.add({&count, sizeof count});
-    if (!notice.finish()) dropped.fetch_add(count);
-  }
+  outgoing notice(report_kind::drops, 0, patience::none);
+  if (!notice.finish()) notice.give_up(false);
   errno = saved_errno;
 }
 

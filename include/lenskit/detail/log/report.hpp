@@ -14,7 +14,7 @@ enum class report_kind : std::uint8_t {
   log = 1,       ///< log_fields, then name, file, function and text
   progress = 2,  ///< progress_fields, then the label and the counts
   crash = 3,     ///< crash_fields, then raw addresses and text
-  dropped = 4,   ///< how many reports found no room, as a 64-bit number; has no number of its own
+  drops = 4,     ///< nothing but the header, whose `lost` counts; has no number of its own
 };
 
 /// In front of each fragment.
@@ -29,15 +29,16 @@ struct fragment_header {
   std::uint64_t report;    ///< counted from 1 in each process
   std::uint32_t process;   ///< that wrote it
   std::uint32_t thread;    ///< that wrote it
-  std::uint32_t position;  ///< of this fragment in its report, from 0
+  std::uint32_t lost;      ///< reports that found no room before this one
+  std::uint16_t position;  ///< of this fragment in its report, from 0
   report_kind kind;
   std::uint8_t flags;
-  std::uint16_t unused;
 };
 static_assert(sizeof(fragment_header) == 32);
 
 constexpr std::size_t max_fragment = 4096;  // PIPE_BUF on Linux
 constexpr std::size_t max_report = std::size_t{16} << 20;
+static_assert(max_report / (max_fragment - sizeof(fragment_header)) < 65'535, "a position has 16 bits");
 
 /// A log record as plain fields: formatting waits for the parent (failure F2).
 struct log_fields {
