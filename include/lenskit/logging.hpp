@@ -14,8 +14,8 @@ namespace lenskit {
 
 /// Where a log record that came from a worker was made.
 struct log_origin {
-  pid_t pid = 0;              ///< the process that made the record
-  std::optional<int> worker;  ///< its `worker_index()`; empty under `run_sp`
+  pid_t pid = 0;                                 ///< the process that made the record
+  std::optional<int> worker;                     ///< its `worker_index()`; empty under `run_sp`
   std::chrono::steady_clock::time_point time{};  ///< when, on the clock that orders the records of all processes
 };
 
@@ -47,8 +47,8 @@ class worker_pid_flag : public spdlog::custom_flag_formatter {
 ///
 ///     spdlog::set_formatter(lenskit::worker_pattern("%T [%P] %^%l%$ %v"));
 ///
-/// Throws what spdlog's pattern formatter throws. Does not block. Not safe to share between sinks: each needs its own, as
-/// `spdlog::set_formatter` and `logger::set_formatter` see to.
+/// Throws what spdlog's pattern formatter throws. Does not block. Not safe to share between sinks: each needs its own,
+/// as `spdlog::set_formatter` and `logger::set_formatter` see to.
 ///
 /// LensKit: no counterpart.
 [[nodiscard]] std::unique_ptr<spdlog::formatter> worker_pattern(std::string pattern);

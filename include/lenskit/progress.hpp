@@ -71,8 +71,8 @@ class progress {
 /// and with `TERM=dumb`, it is a log line every ten seconds and one at the end. `NO_COLOR` is honoured. What is written
 /// to the terminal past spdlog may land beside a bar. `total`: number of items, if known.
 ///
-/// Throws std::bad_alloc. Does not block, but for a terminal that is held up. The bar ends with `finish` or with its last
-/// owner. Thread-safe. In a worker the bar of the parent is updated.
+/// Throws std::bad_alloc. Does not block, but for a terminal that is held up. The bar ends with `finish` or with its
+/// last owner. Thread-safe. In a worker the bar of the parent is updated.
 ///
 /// LensKit: the same, with the progress backend chosen by configuration; here there is this one or the user's own.
 [[nodiscard]] std::shared_ptr<progress> invoke_progress(std::string label, std::optional<std::size_t> total = {});

@@ -20,14 +20,22 @@ bar_id next_id() noexcept {
 }  // namespace
 
 bar::bar(std::string label, std::optional<std::size_t> total, std::initializer_list<std::string_view> states)
-    : progress(std::move(label), total), id_(next_id()), via_(0), started_(now_ns()), last_plain_(started_),
+    : progress(std::move(label), total),
+      id_(next_id()),
+      via_(0),
+      started_(now_ns()),
+      last_plain_(started_),
       sampled_at_(started_) {
   for (const auto state : states) progress::update(0, state, {});
   if (!reports_started()) progress_board::instance().add(*this);
 }
 
 bar::bar(std::string label, std::optional<std::size_t> total, bar_id id, std::int64_t via)
-    : progress(std::move(label), total), id_(id), via_(via), started_(now_ns()), last_plain_(started_),
+    : progress(std::move(label), total),
+      id_(id),
+      via_(via),
+      started_(now_ns()),
+      last_plain_(started_),
       sampled_at_(started_) {
   progress_board::instance().add(*this);
 }

@@ -26,8 +26,8 @@ std::string_view clipped(std::string_view text, std::size_t columns) noexcept {
 // A label with a line break or an escape sequence in it would spoil the screen.
 std::string printable(std::string_view text) {
   std::string clean(text);
-  std::replace_if(clean.begin(), clean.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; },
-                  ' ');
+  std::replace_if(
+      clean.begin(), clean.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, ' ');
   return clean;
 }
 
@@ -49,7 +49,7 @@ std::string rate_text(double rate) {
 std::string states_text(const bar_view& view) {
   std::string text;
   for (const auto& [state, count] : view.others)
-    if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, printable(state));
+    if (count > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, printable(state));
   return text;
 }
 

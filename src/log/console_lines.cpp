@@ -33,8 +33,8 @@ class lines_formatter final : public spdlog::formatter {
 };
 
 bool same_terminal() noexcept {
-  struct stat out{};
-  struct stat err{};
+  struct stat out {};
+  struct stat err {};
   return sys::is_terminal(STDOUT_FILENO) && sys::fstat(STDOUT_FILENO, out) == 0 &&
          sys::fstat(STDERR_FILENO, err) == 0 && out.st_rdev == err.st_rdev;
 }

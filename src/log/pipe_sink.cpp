@@ -25,8 +25,8 @@ std::uint16_t clipped_length(const char* text) noexcept {
   return static_cast<std::uint16_t>(text != nullptr ? ::strnlen(text, max_name) : 0);
 }
 
-// spdlog caches thread numbers per thread, and the main thread of a fork inherits the cache. The number of a main thread
-// is that of its process.
+// spdlog caches thread numbers per thread, and the main thread of a fork inherits the cache. The number of a main
+// thread is that of its process.
 std::uint32_t thread_of(const spdlog::details::log_msg& message) noexcept {
   return message.thread_id == inherited_thread.load(std::memory_order_relaxed)
              ? current_process()

@@ -106,7 +106,8 @@ void progress_board::remove(bar& which) noexcept {
 void progress_board::apply(const progress_report& report) {
   std::shared_ptr<bar> remote;
   std::unique_lock held(mutex_);
-  const auto listed = std::find_if(bars_.begin(), bars_.end(), [&](const bar* each) { return each->id() == report.id; });
+  const auto listed =
+      std::find_if(bars_.begin(), bars_.end(), [&](const bar* each) { return each->id() == report.id; });
   bar* target = listed != bars_.end() ? *listed : nullptr;
   if (target == nullptr) {
     // A bar of this process that has ended, or one of a worker that came and went between two reports.
@@ -118,8 +119,7 @@ void progress_board::apply(const progress_report& report) {
     target = remote.get();
   }
   // A listed bar cannot go away before it is struck from the list, which takes the lock.
-  for (const auto& [state, change] : report.changes)
-    target->progress::update(static_cast<int>(change), state, {});
+  for (const auto& [state, change] : report.changes) target->progress::update(static_cast<int>(change), state, {});
   std::string line;
   if (!on_terminal_ && target->plain_line_due()) line = plain_line(view_of(*target));
   if (report.finished)
@@ -185,7 +185,7 @@ void progress_board::draw_end_of(bar& which) {
   bool last = false;
   {
     const std::lock_guard held(mutex_);
-    if (which.via() == 0) text += bar_line(view_of(which), style_now()) + '\n';
+    if (which.via() == 0) text += bar_line(end_view_of(which), style_now()) + '\n';
     std::erase(bars_, &which);
     last = bars_.empty();
     text += all_lines();
@@ -196,7 +196,7 @@ void progress_board::draw_end_of(bar& which) {
 
 void progress_board::log_bar(bar& which) {
   std::unique_lock held(mutex_);
-  const auto line = plain_line(view_of(which));
+  const auto line = plain_line(which.is_finished() ? end_view_of(which) : view_of(which));
   held.unlock();
   log_line(severity::info, line);
 }
@@ -204,8 +204,14 @@ void progress_board::log_bar(bar& which) {
 bar_view progress_board::view_of(bar& which) {
   auto states = which.counts();
   std::erase_if(states, [](const auto& each) { return each.first == progress::finished_state; });
-  return {which.label(),          which.total(), which.count(), std::move(states), static_cast<double>(which.age()) / 1e9,
+  return {which.label(), which.total(), which.count(), std::move(states), static_cast<double>(which.age()) / 1e9,
           which.rate()};
+}
+
+bar_view progress_board::end_view_of(bar& which) {
+  auto view = view_of(which);
+  view.rate = static_cast<double>(view.done) / std::max(view.seconds, 1e-9);
+  return view;
 }
 
 std::string progress_board::all_lines() {

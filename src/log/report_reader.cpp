@@ -123,8 +123,7 @@ void report_reader::finish() noexcept {
     carried_ = 0;
     for (const auto& cut_off : std::exchange(partials_, {})) report_partial(cut_off);
     close_worker_bars(pid_);
-  } catch (...) {
-  }
+  } catch (...) {}
   replay_->forget_loggers();
 }
 
@@ -250,8 +249,7 @@ void report_reader::report_partial(const partial& cut_off) {
 void report_reader::report_garbage() try {
   if (const auto bytes = std::exchange(garbage_, 0))
     log_line(severity::warning, fmt::format("{} bytes of damaged reports of worker {} dropped", bytes, pid_));
-} catch (...) {
-}
+} catch (...) {}
 
 void report_reader::keep_line(const log_fields& fields, std::string_view name, std::string_view text) {
   constexpr std::size_t longest = 1024;

@@ -14,7 +14,7 @@ namespace {
 // All of it plain atomics, initialised before the program starts: a signal handler finds it whole.
 std::atomic<int> pipe_end{-1};
 std::atomic<std::uint64_t> begun{0};
-std::atomic<std::uint32_t> dropped{0};  // since the last report that got through
+std::atomic<std::uint32_t> dropped{0};     // since the last report that got through
 std::atomic<std::int64_t> stuck_since{0};  // 0 while there is room
 std::atomic<std::uint32_t> process_id{0};
 std::atomic<bool> is_foreign{false};

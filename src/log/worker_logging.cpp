@@ -39,8 +39,7 @@ std::vector<std::byte> bytes_of(const void* object, std::size_t bytes) {
 }
 
 void report_failure(const std::string& logger, const std::string& what) {
-  write_log_report({spdlog::string_view_t(logger), spdlog::level::err,
-                    spdlog::string_view_t("cannot log: " + what)});
+  write_log_report({spdlog::string_view_t(logger), spdlog::level::err, spdlog::string_view_t("cannot log: " + what)});
 }
 
 // The mutex of the backtrace may be held by a thread that is not here, and the ring may be half written.
@@ -100,7 +99,8 @@ void replace_sinks(spdlog::logger& logger) {
 }
 
 void take_over_inherited(spdlog::logger& logger) {
-  if (taken_over(logger) && typeid(logger) == typeid(spdlog::logger)) return renew_backtrace(logger_door::tracer(logger));
+  if (taken_over(logger) && typeid(logger) == typeid(spdlog::logger))
+    return renew_backtrace(logger_door::tracer(logger));
   keep_for_ever(std::move(logger.sinks()));
   if (auto* async = dynamic_cast<spdlog::async_logger*>(&logger))
     make_synchronous(*async);
@@ -146,8 +146,7 @@ void adopt_new_loggers() noexcept try {
     // An asynchronous logger made here has a living thread that uses its sinks: its formatters do the work.
     if (!taken_over(*logger) && typeid(*logger) != typeid(spdlog::async_logger)) replace_sinks(*logger);
   });
-} catch (...) {
-}
+} catch (...) {}
 
 std::string encode_levels() {
   std::string encoded;
@@ -169,7 +168,6 @@ void apply_levels(std::string_view encoded) noexcept try {
       logger->set_level(static_cast<spdlog::level::level_enum>(level));
     encoded.remove_prefix(end + 1);
   }
-} catch (...) {
-}
+} catch (...) {}
 
 }  // namespace lenskit::detail

@@ -145,8 +145,7 @@ void flush_worker_progress() noexcept try {
   const std::lock_guard held(all->mutex);
   for (auto& [id, bar] : all->bars)
     if (!bar.changes.empty()) report(id, bar, false, patience::brief);
-} catch (...) {
-}
+} catch (...) {}
 
 bool apply_progress_report(std::string_view body, pid_t pid) {
   if (reports_started()) {

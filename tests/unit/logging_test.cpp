@@ -217,10 +217,12 @@ TEST_CASE("the origin names the index of the worker and orders records by the st
   auto sink = std::make_shared<checking_sink>();
   spdlog::default_logger()->sinks() = {sink};
   const auto before = std::chrono::steady_clock::now();
-  reporting_child child([] {
-    spdlog::info("a");
-    spdlog::info("b");
-  }, 7);
+  reporting_child child(
+      [] {
+        spdlog::info("a");
+        spdlog::info("b");
+      },
+      7);
   REQUIRE(child.drain_to_death() == 0);
   REQUIRE(sink->seen.size() == 2);
   CHECK(sink->seen[0].worker == 7);

@@ -144,8 +144,8 @@ TEST_CASE("random bytes and random damage never harm the parent") {
     hand_fed pipe;
     std::string bytes;
     for (std::uint32_t i = 0; i < 20; ++i)
-      bytes += fragment(i, std::string(random() % 200, static_cast<char>(random())),
-                        static_cast<std::uint16_t>(i % 3), random() % 2 == 0, i % 4, static_cast<report_kind>(random() % 6));
+      bytes += fragment(i, std::string(random() % 200, static_cast<char>(random())), static_cast<std::uint16_t>(i % 3),
+                        random() % 2 == 0, i % 4, static_cast<report_kind>(random() % 6));
     for (int i = 0; i < round % 10; ++i) bytes[random() % bytes.size()] = static_cast<char>(random());
     pipe.feed(bytes);
     pipe.reader->drain();

@@ -13,8 +13,8 @@
 
 namespace lenskit::detail {
 
-/// The number of a bar: the process it was made in, and a count there. Inherited by forked workers, so the bar that `fn`
-/// has captured is the parent's.
+/// The number of a bar: the process it was made in, and a count there. Inherited by forked workers, so the bar that
+/// `fn` has captured is the parent's.
 enum class bar_id : std::uint64_t {};
 
 [[nodiscard]] constexpr std::uint32_t process_of(bar_id id) noexcept {

@@ -51,8 +51,8 @@ class log_replay {
   known_source last_source_{};
 };
 
-/// A permanent, null-terminated copy of `text`, the same one each time: asynchronous loggers keep pointers to the source
-/// location of a record. Gives "" for a new text when very many are known.
+/// A permanent, null-terminated copy of `text`, the same one each time: asynchronous loggers keep pointers to the
+/// source location of a record. Gives "" for a new text when very many are known.
 [[nodiscard]] std::string_view intern(std::string_view text);
 
 }  // namespace lenskit::detail

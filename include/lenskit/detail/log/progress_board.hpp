@@ -30,8 +30,8 @@ struct progress_report {
   pid_t via = 0;
 };
 
-/// Draws the bars when they change, at most ten times a second, and never while a console sink of spdlog is writing: both
-/// hold spdlog's console mutex. That mutex comes before the board's own.
+/// Draws the bars when they change, at most ten times a second, and never while a console sink of spdlog is writing:
+/// both hold spdlog's console mutex. That mutex comes before the board's own.
 class progress_board : private console_lines {
  public:
   static progress_board& instance();
@@ -54,6 +54,7 @@ class progress_board : private console_lines {
   void log_bar(bar& which);
   [[nodiscard]] std::string all_lines();
   [[nodiscard]] static bar_view view_of(bar& which);
+  [[nodiscard]] static bar_view end_view_of(bar& which);  // with the rate over the whole time
   [[nodiscard]] bool in_forked_copy() const noexcept;
   bool claim_redraw(std::int64_t interval) noexcept;
 

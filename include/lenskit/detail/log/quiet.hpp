@@ -14,12 +14,13 @@ void call_with_loggers_quiet(void (*call)(void*), void* context);
 /// thread or the one it was forked from.
 [[nodiscard]] bool registry_was_quiet() noexcept;
 
-/// Runs `fork_it` at a moment when a child can be cut off: loggers and the standard streams are flushed, so that nothing
-/// buffered is written twice (failure F8), and no other thread is in spdlog's registry, whose mutex would stay locked in
-/// the child for ever (F2). Returns, in parent and child, what `fork_it` returns; its exceptions pass through.
+/// Runs `fork_it` at a moment when a child can be cut off: loggers and the standard streams are flushed, so that
+/// nothing buffered is written twice (failure F8), and no other thread is in spdlog's registry, whose mutex would stay
+/// locked in the child for ever (F2). Returns, in parent and child, what `fork_it` returns; its exceptions pass
+/// through.
 ///
-/// Blocks for what the sinks take to flush, but never longer than about two seconds: a sink that is stuck, a stream whose
-/// reader sleeps, or a registry that somebody holds for good are gone without. `fork_it` must not use spdlog.
+/// Blocks for what the sinks take to flush, but never longer than about two seconds: a sink that is stuck, a stream
+/// whose reader sleeps, or a registry that somebody holds for good are gone without. `fork_it` must not use spdlog.
 template <class F>
 auto with_loggers_quiet(F&& fork_it) {
   using result = std::invoke_result_t<F&>;

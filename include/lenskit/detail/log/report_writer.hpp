@@ -25,8 +25,8 @@ enum class patience : std::uint8_t {
 };
 
 /// From here on this process reports through `pipe_fd`, the non-blocking write end of a pipe that the caller keeps
-/// open. Numbers start again at 1. SIGPIPE must be blocked or ignored: a reader that is gone only means that reports are
-/// dropped.
+/// open. Numbers start again at 1. SIGPIPE must be blocked or ignored: a reader that is gone only means that reports
+/// are dropped.
 void start_reports(int pipe_fd) noexcept;
 
 /// Whether this process, or one it was forked from, has called `start_reports`.

@@ -28,8 +28,8 @@ struct logger_door : spdlog::logger {
 /// Gives an asynchronous logger another thread pool.
 void set_thread_pool(spdlog::async_logger& logger, const std::shared_ptr<spdlog::details::thread_pool>& pool) noexcept;
 
-/// Where a console sink keeps its formatter, guarded by spdlog's console mutex, if `sink` is one that locks it and prints
-/// to the descriptor `fd`; else null.
+/// Where a console sink keeps its formatter, guarded by spdlog's console mutex, if `sink` is one that locks it and
+/// prints to the descriptor `fd`; else null.
 [[nodiscard]] std::unique_ptr<spdlog::formatter>* console_formatter(spdlog::sinks::sink& sink, int& fd) noexcept;
 
 }  // namespace lenskit::detail
