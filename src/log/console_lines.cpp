@@ -4,8 +4,6 @@
 
 #include <spdlog/details/registry.h>
 
-#include <unistd.h>
-
 #include <mutex>
 #include <utility>
 
@@ -35,8 +33,8 @@ class lines_formatter final : public spdlog::formatter {
 bool same_terminal() noexcept {
   struct stat out {};
   struct stat err {};
-  return sys::is_terminal(STDOUT_FILENO) && sys::fstat(STDOUT_FILENO, out) == 0 &&
-         sys::fstat(STDERR_FILENO, err) == 0 && out.st_rdev == err.st_rdev;
+  return sys::is_terminal(sys::standard_output) && sys::fstat(sys::standard_output, out) == 0 &&
+         sys::fstat(sys::standard_error, err) == 0 && out.st_rdev == err.st_rdev;
 }
 
 }  // namespace
@@ -48,7 +46,7 @@ std::vector<spdlog::sink_ptr> terminal_sinks() {
   spdlog::details::registry::instance().apply_all([&](const std::shared_ptr<spdlog::logger> logger) {
     for (const auto& sink : logger->sinks()) {
       int fd = -1;
-      if (sink && console_formatter(*sink, fd) != nullptr && (fd == STDERR_FILENO || both)) found.push_back(sink);
+      if (sink && console_formatter(*sink, fd) != nullptr && (fd == sys::standard_error || both)) found.push_back(sink);
     }
   });
   return found;

@@ -5,8 +5,6 @@
 
 #include <spdlog/details/console_globals.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -26,7 +24,7 @@ std::string_view variable(const char* name) noexcept {
 
 bool can_draw() noexcept {
   const auto term = variable("TERM");
-  return sys::is_terminal(STDERR_FILENO) && !term.empty() && term != "dumb";
+  return sys::is_terminal(sys::standard_error) && !term.empty() && term != "dumb";
 }
 
 bool speaks_unicode() noexcept {
@@ -37,14 +35,14 @@ bool speaks_unicode() noexcept {
 }
 
 bar_style style_now() noexcept {
-  const int columns = sys::terminal_columns(STDERR_FILENO);
+  const int columns = sys::terminal_columns(sys::standard_error);
   return {columns > 0 ? columns : 80, speaks_unicode(), variable("NO_COLOR").empty()};
 }
 
 // A terminal that takes nothing more is not worth a wait.
 void write_to_terminal(std::string_view text) noexcept {
   while (!text.empty()) {
-    const auto moved = sys::retry([&] { return sys::write(STDERR_FILENO, text.data(), text.size()); });
+    const auto moved = sys::retry([&] { return sys::write(sys::standard_error, text.data(), text.size()); });
     if (moved <= 0) return;
     text.remove_prefix(static_cast<std::size_t>(moved));
   }

@@ -7,7 +7,6 @@
 
 #include <spdlog/pattern_formatter.h>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>

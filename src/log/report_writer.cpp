@@ -2,8 +2,6 @@
 #include <lenskit/detail/os/clock.hpp>
 #include <lenskit/detail/os/system.hpp>
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>

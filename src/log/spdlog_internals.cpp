@@ -1,10 +1,9 @@
 #include <lenskit/detail/log/spdlog_internals.hpp>
+#include <lenskit/detail/os/system.hpp>
 
 #include <spdlog/details/registry.h>
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
-
-#include <unistd.h>
 
 namespace lenskit::detail {
 namespace {
@@ -61,11 +60,11 @@ void set_thread_pool(spdlog::async_logger& logger, const std::shared_ptr<spdlog:
 std::unique_ptr<spdlog::formatter>* console_formatter(spdlog::sinks::sink& sink, int& fd) noexcept {
   using namespace spdlog::sinks;
   if (auto* color = dynamic_cast<color_sink*>(&sink)) {
-    fd = dynamic_cast<ansicolor_stderr_sink_mt*>(color) != nullptr ? STDERR_FILENO : STDOUT_FILENO;
+    fd = dynamic_cast<ansicolor_stderr_sink_mt*>(color) != nullptr ? sys::standard_error : sys::standard_output;
     return &(color->*door(color_formatter_tag{}));
   }
   if (auto* plain = dynamic_cast<plain_sink*>(&sink)) {
-    fd = dynamic_cast<stderr_sink_mt*>(plain) != nullptr ? STDERR_FILENO : STDOUT_FILENO;
+    fd = dynamic_cast<stderr_sink_mt*>(plain) != nullptr ? sys::standard_error : sys::standard_output;
     return &(plain->*door(plain_formatter_tag{}));
   }
   return nullptr;

@@ -13,7 +13,7 @@ FLOORS = [
     (r"(detail/)?os/|error\.[ch]pp$|version\.hpp$", 0),
     (r"(detail/)?wire/", 1),
     (r"(detail/)?(share|log|random|progress)/", 2),
-    (r"(sharing_mode|shared_array|persist_method|random|progress)\.[ch]pp$", 2),
+    (r"(sharing_mode|shared_array|persist_method|random|progress|logging)\.[ch]pp$", 2),
     (r"(detail/)?pool/", 3),
     (r"", 4),
 ]

@@ -134,6 +134,8 @@ pid_t getpid() noexcept;
 pid_t gettid() noexcept;
 /// Calls `handler` in every child that is forked from now on, by whomever. False without memory.
 bool at_fork_in_child(void (*handler)()) noexcept;
+constexpr int standard_output = 1;
+constexpr int standard_error = 2;
 bool is_terminal(int fd) noexcept;
 int terminal_columns(int fd) noexcept;  // -1 if it is no terminal or will not say
 
