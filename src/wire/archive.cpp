@@ -11,7 +11,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <functional>
@@ -34,7 +33,6 @@ using boost::archive::detail::basic_pointer_oserializer;
 
 constexpr unsigned seven_bits = 0x7f;
 constexpr unsigned more_follow = 0x80;
-constexpr std::size_t first_objects = 16;
 
 // Sets a variable for as long as it lives.
 template <class Value>
@@ -100,7 +98,11 @@ void oarchive::announce(std::size_t number, const basic_oserializer& serializer)
 }
 
 void oarchive::widen() {
-  std::vector<sent_object> wider(std::max(objects_.size() * 2, first_objects));
+  if (objects_.empty()) {
+    objects_.resize(2 * few);
+    return;
+  }
+  decltype(objects_) wider(objects_.size() * 2);
   for (const auto& each : objects_) {
     if (each.address == nullptr) continue;
     auto at = hash_of(each.address, each.type) & (wider.size() - 1);

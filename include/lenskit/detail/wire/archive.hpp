@@ -14,6 +14,7 @@
 #include <boost/archive/detail/common_iarchive.hpp>
 #include <boost/archive/detail/common_oarchive.hpp>
 #include <boost/archive/detail/register_archive.hpp>
+#include <boost/container/small_vector.hpp>
 #include <boost/serialization/array_optimization.hpp>
 #include <boost/serialization/array_wrapper.hpp>
 #include <boost/serialization/collection_size_type.hpp>
@@ -142,10 +143,12 @@ class oarchive : public boost::archive::detail::common_oarchive<oarchive> {
   std::pair<sent_object*, bool> enlist(const void* object, const void* type);
   void widen();
 
+  static constexpr std::size_t few = 8;  // so that a small message allocates nothing
+
   writer& out_;
   array_store* store_;
-  std::vector<known_class> classes_;
-  std::vector<sent_object> objects_;  // open addressing, a power of two
+  boost::container::small_vector<known_class, few> classes_;
+  boost::container::small_vector<sent_object, 2 * few> objects_;  // open addressing, a power of two
   std::uint32_t object_count_ = 0;
   const void* pending_object_ = nullptr;
   const void* pending_type_ = nullptr;
@@ -299,6 +302,7 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
   };
 
   static constexpr std::size_t untracked = SIZE_MAX;
+  static constexpr std::size_t few = 8;
 
   [[noreturn]] static void fail_bookkeeping(const char* what);
   std::uint64_t get_number();
@@ -314,8 +318,8 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
 
   reader& in_;
   array_source* source_;
-  std::vector<known_class> classes_;
-  std::vector<seen_object> objects_;
+  boost::container::small_vector<known_class, few> classes_;
+  boost::container::small_vector<seen_object, few> objects_;
   pending_object pending_;
   fresh_object fresh_;
   bool has_helpers_ = false;

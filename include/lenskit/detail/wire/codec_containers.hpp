@@ -115,6 +115,10 @@ struct codec<std::vector<T, Allocator>> {
     const auto size = in.get_count(least_bytes<T>, "a vector");
     if constexpr (wire_bitwise<T>) {
       const auto bytes = in.take(size * sizeof(T), "a vector");
+      if (std::bit_cast<std::uintptr_t>(bytes.data()) % alignof(T) == 0) [[likely]] {
+        const auto* first = reinterpret_cast<const T*>(bytes.data());
+        return vector(first, first + size);
+      }
       return vector(packed_iterator<T>(bytes.data()), packed_iterator<T>(bytes.data() + bytes.size()));
     } else {
       const reader::nesting deeper(in);
