@@ -125,7 +125,9 @@ void model_directory::rename(const std::string& from, const std::string& to) con
   if (sys::renameat(directory_.get(), from.c_str(), to.c_str()) != 0) fail("replace", path_ / to);
 }
 
-void model_directory::remove(const std::string& name) const noexcept { sys::unlinkat(directory_.get(), name.c_str()); }
+void model_directory::remove(const std::string& name) const noexcept {
+  sys::retry([&]() noexcept { return sys::unlinkat(directory_.get(), name.c_str()); });
+}
 
 void model_directory::sync() const noexcept {
   sys::retry([&]() noexcept { return sys::fsync(directory_.get()); });

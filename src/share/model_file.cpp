@@ -107,9 +107,10 @@ void remove_model_file(const std::filesystem::path& path, int file) noexcept {
   struct stat named {};
   if (sys::fstat(file, ours) != 0) return;
   const auto gate = descriptor_gate();
-  const descriptor found(sys::open(path.c_str(), O_PATH | O_NOFOLLOW));
+  const descriptor found(sys::retry([&]() noexcept { return sys::open(path.c_str(), O_PATH | O_NOFOLLOW); }));
   if (!found || sys::fstat(found.get(), named) != 0) return;
-  if (ours.st_dev == named.st_dev && ours.st_ino == named.st_ino) sys::unlink(path.c_str());
+  if (ours.st_dev == named.st_dev && ours.st_ino == named.st_ino)
+    sys::retry([&]() noexcept { return sys::unlink(path.c_str()); });
 }
 
 }  // namespace lenskit::detail

@@ -31,8 +31,7 @@ TEST_CASE("an exception ends the sharing mode") {
   try {
     const sharing_mode sharing;
     throw std::runtime_error("stop");
-  } catch (const std::runtime_error&) {
-  }
+  } catch (const std::runtime_error&) {}
   CHECK_FALSE(in_share_context());
 }
 
