@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 
+#include <atomic>
 #include <random>
+#include <thread>
 
 using namespace lenskit;
 using namespace lenskit::detail;
@@ -270,4 +272,50 @@ TEST_CASE("a process that a worker forks reports too, and does not disturb the w
   CHECK(records[1].origin != child.pid());
   CHECK(records[1].thread == static_cast<std::size_t>(records[1].origin));
   CHECK(child.reader().delivered() == 2);
+}
+
+TEST_CASE("several threads may drain a reader and ask it while the parent logs and changes its loggers") {
+  fresh_loggers loggers;
+  constexpr int records = 3000;
+  int ends[2];
+  REQUIRE(sys::pipe(ends, 0) == 0);
+  const descriptor wait_end(ends[0]);
+  descriptor go_end(ends[1]);
+  reporting_child child([&] {
+    char byte;
+    go_end.reset();
+    static_cast<void>(::read(wait_end.get(), &byte, 1));
+    for (int i = 0; i < records; ++i) spdlog::warn("record {}", i);
+  });
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t)
+    threads.emplace_back([&] {
+      while (!stop) {
+        child.reader().drain();
+        child.reader().drain_until(records / 2);
+        static_cast<void>(child.reader().last_lines());
+        static_cast<void>(child.reader().delivered());
+        static_cast<void>(child.reader().crash());
+      }
+    });
+  threads.emplace_back([&] {
+    for (int i = 0; !stop; ++i) {
+      spdlog::set_level(i % 2 == 0 ? spdlog::level::debug : spdlog::level::warn);
+      spdlog::drop("other");
+      spdlog::register_logger(std::make_shared<spdlog::logger>("other", loggers.sink));
+      spdlog::get("other")->debug("busy");
+      static_cast<void>(encode_levels());
+    }
+  });
+  go_end.reset();
+  const int status = child.drain_to_death();
+  stop = true;
+  for (auto& thread : threads) thread.join();
+  spdlog::set_level(spdlog::level::info);
+  REQUIRE(status == 0);
+  int next = 0;
+  for (const auto& record : loggers.sink->records())
+    if (record.origin != 0 && record.text != fmt::format("record {}", next++)) FAIL("out of order: " << record.text);
+  CHECK(next == records);
 }
