@@ -15,6 +15,7 @@
 #include <boost/archive/detail/common_oarchive.hpp>
 #include <boost/archive/detail/register_archive.hpp>
 #include <boost/container/small_vector.hpp>
+#include <boost/mpl/bool.hpp>
 #include <boost/serialization/array_optimization.hpp>
 #include <boost/serialization/array_wrapper.hpp>
 #include <boost/serialization/collection_size_type.hpp>
@@ -69,9 +70,7 @@ consteval bool goes_to_codec() {
 // Which values Boost's array_wrapper may hand over as one run of bytes.
 struct bitwise_array_optimization {
   template <class T>
-  struct apply : std::bool_constant<wire_bitwise<T>> {
-    using type = apply;
-  };
+  struct apply : boost::mpl::bool_<wire_bitwise<T>> {};
 };
 
 class oarchive : public boost::archive::detail::common_oarchive<oarchive> {
