@@ -56,7 +56,7 @@ static void recommend(const als_model& model) {
   std::vector<recommendation> alone;
   for (const auto engine : {lenskit::engine::in_process, lenskit::engine::threads, lenskit::engine::processes}) {
     lenskit::invoker inv(model, best, {.n_jobs = 2, .engine = engine});
-    require(inv.n_jobs() == 2 && inv.engine() == engine, "the invoker is as it was asked for");
+    require(inv.engine() == engine, "the engine is the one asked for");
     std::vector<recommendation> all;
     for (auto& one : inv.map(users)) all.push_back(one);
     require(all.size() == users.size() && all[3].item == 9 && all[3].note == "user 3", "the recommendations");
@@ -77,7 +77,7 @@ static void recommend(const als_model& model) {
 static void fail(const als_model& model) {
   lenskit::invoker inv(model, best, 2);
   try {
-    inv.map(std::vector{-1}).collect();
+    (void)inv.map(std::vector{-1}).collect();
     require(false, "the exception arrives");
   } catch (const std::out_of_range& error) {
     const auto* where = dynamic_cast<const lenskit::task_error*>(&error);
