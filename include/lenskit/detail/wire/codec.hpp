@@ -194,6 +194,7 @@ template <class T>
 
 }  // namespace lenskit::detail
 
-#include <lenskit/detail/wire/codec_containers.hpp>
+#include <lenskit/detail/wire/codec_maps.hpp>
 #include <lenskit/detail/wire/codec_pointers.hpp>
+#include <lenskit/detail/wire/codec_sequences.hpp>
 #include <lenskit/detail/wire/codec_sums.hpp>

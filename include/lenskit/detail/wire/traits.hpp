@@ -1,134 +1,22 @@
 // Which types can travel, and how: decided at compile time, type by type.
 #pragma once
 
+#include <lenskit/detail/wire/boost_type.hpp>
+#include <lenskit/detail/wire/dangling.hpp>
 #include <lenskit/detail/wire/fields.hpp>
 
 #include <boost/serialization/is_bitwise_serializable.hpp>
-#include <boost/serialization/level.hpp>
-#include <boost/serialization/serialization.hpp>
 
 #include <array>
 #include <bitset>
 #include <chrono>
 #include <complex>
-#include <concepts>
-#include <coroutine>
 #include <cstddef>
-#include <functional>
-#include <initializer_list>
-#include <iterator>
-#include <ranges>
-#include <span>
-#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 namespace lenskit::detail {
-
-class oarchive;
-
-/// How a standard library type is encoded. A specialisation names the types inside it as `parts` and has `put(sink,
-/// value)` and `get(source)`; `through_archive` says that it needs the tables of an archive.
-template <class T>
-struct codec;
-
-template <class T>
-concept standard_type = requires {
-  typename codec<T>::parts;
-};
-
-// --- Boost.Serialization -------------------------------------------------------------------------------------------
-
-// Looks up `serialize` as Boost will. This overload and Boost's catch-all are equally good, so the call below is
-// ambiguous, hence no valid expression, unless there is a better one: that of a user.
-namespace boost_lookup {
-template <class Archive, class T>
-void serialize(Archive&, T&, const unsigned int);
-template <class T>
-concept has_free_serialize = requires(oarchive& archive, T& value) {
-  serialize(archive, value, boost::serialization::version_type(0u));
-};
-}  // namespace boost_lookup
-
-// The name of a private member cannot be asked for, but it makes the same name of another base ambiguous.
-struct named_serialize {
-  int serialize;
-};
-template <class T>
-struct with_named_serialize : T, named_serialize {};
-
-template <class T>
-consteval bool has_member_serialize() {
-  if constexpr (!std::is_class_v<T>) {
-    return false;
-  } else if constexpr (requires(oarchive & archive, T & value) { value.serialize(archive, 0u); }) {
-    return true;
-  } else if constexpr (std::is_final_v<T> || requires { &T::serialize; }) {
-    return false;  // a public function of another kind
-  } else {
-    return !requires { &with_named_serialize<T>::serialize; };
-  }
-}
-
-template <class T>
-concept boost_type = std::is_class_v<T> &&(has_member_serialize<T>() || boost_lookup::has_free_serialize<T>);
-
-// --- what must not travel -------------------------------------------------------------------------------------------
-
-template <class T>
-inline constexpr bool refers = std::is_reference_v<T> || std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
-                               std::is_null_pointer_v<T> || std::is_function_v<T> ||
-                               // iterators and views look trivially copyable
-                               (std::is_class_v<T>&& std::input_or_output_iterator<T>) ||
-                               (std::ranges::view<T> && std::ranges::borrowed_range<T>);
-template <class T>
-inline constexpr bool refers<std::reference_wrapper<T>> = true;
-template <class T>
-inline constexpr bool refers<std::initializer_list<T>> = true;
-template <class T, std::size_t Extent>
-inline constexpr bool refers<std::span<T, Extent>> = true;
-template <class Char, class Traits>
-inline constexpr bool refers<std::basic_string_view<Char, Traits>> = true;
-template <class Promise>
-inline constexpr bool refers<std::coroutine_handle<Promise>> = true;
-
-template <class T, class... Seen>
-consteval bool dangles_inside();
-
-template <class List, class... Seen>
-struct any_dangles;
-template <class... Ts, class... Seen>
-struct any_dangles<type_list<Ts...>, Seen...> {
-  static constexpr bool value = (false || ... || dangles_inside<std::remove_cv_t<Ts>, Seen...>());
-};
-
-// `Seen` holds the aggregates around T, so that a tree of aggregates comes to an end.
-template <class T, class... Seen>
-consteval bool dangles_inside() {
-  if constexpr (refers<T>) {
-    return true;
-  } else if constexpr (std::is_array_v<T>) {
-    return dangles_inside<std::remove_cv_t<std::remove_all_extents_t<T>>, Seen...>();
-  } else if constexpr ((std::is_same_v<T, Seen> || ...)) {
-    return false;
-  } else if constexpr (standard_type<T>) {
-    return any_dangles<typename codec<T>::parts, Seen...>::value;
-  } else if constexpr (boost_type<T>) {
-    return false;  // its author says how it travels
-  } else if constexpr (anatomy_of<T> != anatomy::none) {
-    return any_dangles<fields_of<T>, T, Seen...>::value;
-  } else {
-    return false;
-  }
-}
-
-/// Whether T is or contains a pointer, a reference or a view, so that it means nothing in another process. What owns
-/// its target (`unique_ptr`, `shared_ptr`) does not dangle.
-template <class T>
-consteval bool dangles() {
-  return dangles_inside<std::remove_cv_t<T>>();
-}
 
 // --- bitwise ------------------------------------------------------------------------------------------------------
 
