@@ -144,7 +144,7 @@ void adopt_new_loggers() noexcept try {
   if (the_sink == nullptr || !registry_was_quiet()) return;
   registry::instance().apply_all([](const std::shared_ptr<spdlog::logger> logger) {
     // An asynchronous logger made here has a living thread that uses its sinks: its formatters do the work.
-    if (!taken_over(*logger) && typeid(*logger) != typeid(spdlog::async_logger)) replace_sinks(*logger);
+    if (!taken_over(*logger) && dynamic_cast<spdlog::async_logger*>(logger.get()) == nullptr) replace_sinks(*logger);
   });
 } catch (...) {}
 
