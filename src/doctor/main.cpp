@@ -22,7 +22,9 @@ lenskit::doctor::value texts(const std::vector<std::string>& lines) {
 int examine(bool json) {
   using namespace lenskit::doctor;
   findings found;
-  // The engines come first: looking at the backends loads libraries, some of which start threads.
+  // The order matters: the engines clear away what was left over, and looking at the backends loads libraries, some of
+  // which start threads.
+  auto leftovers = examine_leftovers(found);
   auto engines = examine_engines(found);
   value::table report;
   report.emplace_back("build", examine_build());
@@ -33,7 +35,7 @@ int examine(bool json) {
   report.emplace_back("backends", examine_backends(found));
   report.emplace_back("settings", examine_settings(found));
   report.emplace_back("variables", examine_variables());
-  report.emplace_back("leftovers", examine_leftovers(found));
+  report.emplace_back("leftovers", std::move(leftovers));
   report.emplace_back("engines", std::move(engines));
   report.emplace_back("warnings", texts(found.warnings));
   report.emplace_back("problems", texts(found.problems));
