@@ -11,7 +11,7 @@ namespace {
   throw settings_error("cannot use " + variable + "=" + text + ": " + wanted);
 }
 
-bool parse_flag(const char* variable, std::string text) {
+bool parse_flag(const char* variable, const std::string& text) {
   std::string word(trimmed(text));
   std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
   if (word == "1" || word == "true" || word == "yes" || word == "on") return true;
