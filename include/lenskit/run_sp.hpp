@@ -25,8 +25,8 @@ struct run_sp_options {
 namespace detail {
 
 /// A pool of one worker for one task, with `place` inherited. Throws std::invalid_argument, std::system_error.
-[[nodiscard]] std::unique_ptr<task_stream> start_subprocess(const run_sp_options& options, std::shared_ptr<workplace> place,
-                                                            body_id body);
+[[nodiscard]] std::unique_ptr<task_stream> start_subprocess(const run_sp_options& options,
+                                                            std::shared_ptr<workplace> place, body_id body);
 
 /// In the subprocess, before the call: it is not a task of a map call, and has a root seed of its own.
 void begin_subprocess_call() noexcept;
@@ -94,8 +94,7 @@ auto run_sp(const run_sp_options& options, Fn&& fn, Args&&... args) {
 
 /// As above, without options.
 template <class Fn, class... Args>
-  requires(!std::is_same_v<std::remove_cvref_t<Fn>, run_sp_options>)
-auto run_sp(Fn&& fn, Args&&... args) {
+requires(!std::is_same_v<std::remove_cvref_t<Fn>, run_sp_options>) auto run_sp(Fn&& fn, Args&&... args) {
   return run_sp(run_sp_options{}, std::forward<Fn>(fn), std::forward<Args>(args)...);
 }
 

@@ -39,16 +39,17 @@ int flags_of(blocking mode) noexcept { return mode == blocking::dont_wait ? MSG_
 }  // namespace
 
 descriptor_pair make_stream() {
-  return make_pair("cannot create a worker's connection", [](int (&fds)[2]) { return sys::socketpair(SOCK_STREAM, fds); });
+  return make_pair("cannot create a worker's connection",
+                   [](int(&fds)[2]) { return sys::socketpair(SOCK_STREAM, fds); });
 }
 
 descriptor_pair make_packet_connection() {
   return make_pair("cannot create the spawner's connection",
-                   [](int (&fds)[2]) { return sys::socketpair(SOCK_SEQPACKET, fds); });
+                   [](int(&fds)[2]) { return sys::socketpair(SOCK_SEQPACKET, fds); });
 }
 
 descriptor_pair make_pipe() {
-  return make_pair("cannot create a worker's log pipe", [](int (&fds)[2]) { return sys::pipe(fds, O_NONBLOCK); });
+  return make_pair("cannot create a worker's log pipe", [](int(&fds)[2]) { return sys::pipe(fds, O_NONBLOCK); });
 }
 
 transfer send_some(int fd, std::span<const iovec> parts, blocking mode, std::span<const int> attached) noexcept {

@@ -1,8 +1,8 @@
+#include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/dispatcher.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -41,7 +41,7 @@ std::string describe(const worker_death& death) {
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
     : engine_(std::move(engine)),
       options_(std::move(options)),
-      owner_(::getpid()),
+      owner_(sys::getpid()),
       lanes_(static_cast<std::size_t>(engine_->workers())) {
   if (engine_->attended()) attendant_ = std::thread([this] { attend_while_open(); });
   if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});
@@ -57,11 +57,11 @@ dispatcher::~dispatcher() {
   std::ignore = const_cast<std::unique_ptr<worker_engine>&>(engine_).release();
 }
 
-bool dispatcher::own_process() const noexcept { return ::getpid() == owner_; }
+bool dispatcher::own_process() const noexcept { return sys::getpid() == owner_; }
 
 std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
   if (!own_process()) {
-    throw invoker_closed(fmt::format("an invoker of process {} cannot be used in process {}", owner_, ::getpid()));
+    throw invoker_closed(fmt::format("an invoker of process {} cannot be used in process {}", owner_, sys::getpid()));
   }
   if (engine_->runs_here()) throw invoker_closed("an invoker cannot be used by a task that it runs");
   auto call = std::make_shared<call_state>(std::move(plan));

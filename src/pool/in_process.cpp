@@ -1,6 +1,5 @@
+#include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/in_process.hpp>
-
-#include <unistd.h>
 
 #include <utility>
 
@@ -38,7 +37,7 @@ void in_process_engine::report(engine_listener& listener) {
   std::unique_lock held(mutex_);
   auto messages = std::exchange(messages_, {});
   held.unlock();
-  for (auto& message : messages) listener.on_results(0, ::getpid(), std::move(message));
+  for (auto& message : messages) listener.on_results(0, sys::getpid(), std::move(message));
 }
 
 }  // namespace lenskit::detail

@@ -1,7 +1,6 @@
+#include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
 #include <lenskit/detail/pool/threads.hpp>
-
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -110,7 +109,7 @@ void threads_engine::report(engine_listener& listener) {
     const std::lock_guard held(messages_mutex_);
     messages.swap(messages_);
   }
-  for (auto& [worker, message] : messages) listener.on_results(worker, ::getpid(), std::move(message));
+  for (auto& [worker, message] : messages) listener.on_results(worker, sys::getpid(), std::move(message));
 }
 
 bool threads_engine::runs_here() const noexcept { return running_for == this; }

@@ -1,6 +1,7 @@
 #include <lenskit/detail/log/warn.hpp>
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/child.hpp>
 #include <lenskit/detail/pool/recorder.hpp>
 #include <lenskit/detail/pool/worker_loop.hpp>
@@ -8,7 +9,6 @@
 #include <lenskit/detail/wire/reader.hpp>
 
 #include <stdio_ext.h>
-#include <unistd.h>
 
 #include <cxxabi.h>
 #include <algorithm>
@@ -41,7 +41,7 @@ class worker final : public result_sink {
   }
 
   void deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) override {
-    if (::getpid() != pid_) leave_child(0);  // a fork of user code came back into our loop: it is not the worker
+    if (sys::getpid() != pid_) leave_child(0);  // a fork of user code came back into our loop: it is not the worker
     flush_output();
     head.reports = reports_written();
     frame_header header;
@@ -153,7 +153,7 @@ class worker final : public result_sink {
   std::uint64_t running_ = 0;
   bool recall_running_ = false;
   bool closed_ = false;
-  pid_t pid_ = ::getpid();
+  pid_t pid_ = sys::getpid();
 };
 
 }  // namespace

@@ -13,7 +13,8 @@ inline std::int64_t now_ns() noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(steady::now().time_since_epoch()).count();
 }
 
-/// What `poll` and `epoll_wait` take for "until `deadline`", rounded up; -1 for no deadline (`steady::time_point::max()`).
+/// What `poll` and `epoll_wait` take for "until `deadline`", rounded up; -1 for no deadline
+/// (`steady::time_point::max()`).
 inline int milliseconds_until(steady::time_point deadline) noexcept {
   if (deadline == steady::time_point::max()) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady::now()).count();

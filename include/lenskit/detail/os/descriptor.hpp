@@ -14,8 +14,7 @@ class descriptor {
  public:
   descriptor() noexcept = default;
   explicit descriptor(int fd) noexcept;
-  descriptor(descriptor&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), generation_(other.generation_) {}
+  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)), generation_(other.generation_) {}
   descriptor& operator=(descriptor&& other) noexcept {
     std::swap(fd_, other.fd_);
     std::swap(generation_, other.generation_);
