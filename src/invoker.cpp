@@ -42,6 +42,10 @@ void check(const invoker_options& options) {
 
 }  // namespace
 
+void refuse_job_count(const std::string& count) {
+  throw std::invalid_argument(fmt::format("n_jobs is {}, expected an int", count));
+}
+
 pool_plan plan_pool(const invoker_options& options) {
   check(options);
   ensure_parallel_init();

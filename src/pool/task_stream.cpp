@@ -41,7 +41,8 @@ std::span<descriptor> task_stream::attachments() noexcept {
 void task_stream::feed() {
   const auto advice = pool_->advise(*call_);
   refill_at_ = yielded_ + std::max<std::uint64_t>(last_chunk_ / 2, 1);
-  bool hungry = options_.buffer_size != 0 || advice.hungry;
+  // A call with nothing in the pool has to queue up, however busy others keep the workers: its caller is about to wait.
+  bool hungry = options_.buffer_size != 0 || advice.hungry || pulled_ == yielded_;
   while (hungry && !exhausted_ && !input_failure_ && !advice.finished) {
     const auto tasks = next_chunk_tasks(advice);
     if (tasks == 0 || (options_.buffer_size == 0 && advice.window_full && pulled_ != yielded_)) break;
@@ -90,6 +91,16 @@ bool task_stream::submit_chunk(std::uint32_t tasks) {
   return pulled.count > 0 || pulled.task_failure;
 }
 
+// Waits for outcomes; false if none are outstanding.
+bool task_stream::take() {
+  try {
+    return pool_->take(*call_, parts_);
+  } catch (...) {  // the pool was shut down: there is nothing more to come
+    ended_ = true;
+    throw;
+  }
+}
+
 task_stream::step task_stream::next_run() {
   if (ended_) return step::end;
   for (;;) {
@@ -104,7 +115,7 @@ task_stream::step task_stream::next_run() {
       }
       if (parts_.empty()) {
         feed();
-        if (!pool_->take(*call_, parts_)) return end_of_input();
+        if (!take()) return end_of_input();
         show_progress();
       }
       begin_part();
@@ -164,36 +175,27 @@ task_stream::step task_stream::fail(std::exception_ptr why) {
   return step::failure;
 }
 
-// All that was submitted has been yielded.
+// All that was submitted has been yielded. What ends a call before its input does is no task's outcome: it is thrown.
 task_stream::step task_stream::end_of_input() {
   ended_ = true;
-  next_index_ = pulled_;
-  if (input_failure_) {
-    failure_ = std::exchange(input_failure_, nullptr);
-    index_ = pulled_;
-    return step::failure;
-  }
-  if (exhausted_) {
-    show_progress();
-    return step::end;
-  }
-  // The pool stopped taking inputs before they ended: that must not look like the end of the input.
-  try {
-    pool_->throw_if_finished();
-    failure_ = cancelled(pulled_);
-  } catch (...) {
-    failure_ = std::current_exception();
-  }
-  index_ = pulled_;
-  return step::failure;
+  show_progress();
+  if (input_failure_) std::rethrow_exception(input_failure_);
+  if (exhausted_) return step::end;
+  pool_->throw_if_finished();
+  std::rethrow_exception(cancelled(pulled_));
 }
 
 void task_stream::show_progress() {
   if (!options_.progress) return;
   const auto now = pool_->counts(*call_);
+  // Tasks that go back to the queue when their worker dies stay "in-progress": each moves on only once.
   const auto moved = [&](std::uint64_t& before, std::uint64_t after, const char* to, const char* from) {
-    if (after > before) options_.progress->update(static_cast<int>(after - before), to, from);
-    before = after;
+    if (after <= before) return;
+    const auto tasks = static_cast<int>(after - std::exchange(before, after));
+    try {
+      options_.progress->update(tasks, to, from);
+    } catch (...) {  // the user's own, and no reason to lose results
+    }
   };
   moved(shown_.dispatched, now.submitted, "dispatched", "");
   moved(shown_.started, now.started, "in-progress", "dispatched");

@@ -54,8 +54,8 @@ class task_stream {
 
   enum class step { value, failure, end };
 
-  /// Goes to the next outcome, waiting for it. Of a value the caller must then decode exactly the bytes that
-  /// `value_bytes` points to.
+  /// Goes to the next outcome, waiting for it; throws what ends the call before its input does. Of a value the caller
+  /// must then decode exactly the bytes that `value_bytes` points to.
   step next() {
     if (yielded_ >= refill_at_) [[unlikely]]
       feed();
@@ -81,6 +81,7 @@ class task_stream {
   void feed();
   [[nodiscard]] std::uint32_t next_chunk_tasks(const feeding_advice& advice) const;
   bool submit_chunk(std::uint32_t tasks);
+  bool take();
   step next_run();
   step begin_run();
   step fail(std::exception_ptr why);

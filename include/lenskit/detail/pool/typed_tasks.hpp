@@ -119,7 +119,8 @@ auto value_of(Call&& call) -> value_of_result<decltype(call())> {
 template <class Model, class Fn>
 class typed_workplace final : public workplace {
  public:
-  typed_workplace(std::shared_ptr<const Model> model, Fn fn) : model_(std::move(model)), fn_(std::move(fn)) {}
+  typed_workplace(std::shared_ptr<const Model> model, Fn function)
+      : model_(std::move(model)), fn_(std::move(function)) {}
 
   [[nodiscard]] const Model& model() const noexcept { return *model_; }
   [[nodiscard]] Fn& fn() noexcept { return fn_; }
