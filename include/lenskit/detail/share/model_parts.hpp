@@ -2,7 +2,8 @@
 #pragma once
 
 #include <lenskit/detail/share/model_format.hpp>
-#include <lenskit/detail/wire/archive.hpp>
+#include <lenskit/detail/wire/archive_store.hpp>
+#include <lenskit/detail/wire/writer.hpp>
 
 #include <cstddef>
 #include <cstdint>
