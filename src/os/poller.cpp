@@ -28,9 +28,9 @@ void poller::watch(int fd, std::uint64_t key, interest wanted) {
   if (sys::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, event) != 0) throw_errno("cannot watch a descriptor");
 }
 
-void poller::change(int fd, std::uint64_t key, interest wanted) noexcept {
+bool poller::change(int fd, std::uint64_t key, interest wanted) noexcept {
   auto event = event_for(key, wanted);
-  sys::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, event);
+  return sys::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, event) == 0;
 }
 
 void poller::forget(int fd) noexcept {
@@ -46,7 +46,8 @@ std::span<readiness> poller::wait(std::span<readiness> room, steady::time_point 
   if (count <= 0) return {};
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     const auto bits = events[i].events;
-    room[i] = {events[i].data.u64, (bits & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0, (bits & EPOLLOUT) != 0};
+    room[i] = {events[i].data.u64, (bits & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0, (bits & EPOLLOUT) != 0,
+               (bits & EPOLLHUP) != 0};
   }
   return room.first(static_cast<std::size_t>(count));
 }
@@ -59,7 +60,12 @@ wakeup::wakeup() {
 
 void wakeup::raise() const noexcept {
   const std::uint64_t one = 1;
-  sys::retry([&]() noexcept { return sys::write(event_.get(), &one, sizeof one); });
+  // Full means that it is raised already. Anything else cannot be, but a lost wake-up would be a hang: once more.
+  constexpr int attempts = 3;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    const auto written = sys::retry([&]() noexcept { return sys::write(event_.get(), &one, sizeof one); });
+    if (written == sizeof one || sys::would_block()) return;
+  }
 }
 
 void wakeup::clear() const noexcept {

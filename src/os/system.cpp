@@ -67,6 +67,8 @@ void intercept(interceptor* hook) noexcept { installed.store(hook); }
 
 bool interrupted() noexcept { return errno == EINTR; }
 
+bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK; }
+
 const char* name(call which) noexcept {
   switch (which) {
     case call::fork: return "fork";

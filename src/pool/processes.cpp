@@ -71,7 +71,7 @@ worker_ends processes_engine::connect(int worker) {
   handle.log_end = std::move(log.first);
   handle.incoming.emplace();
   handle.outgoing.clear();
-  handle.awaiting_room = handle.end_requested = handle.killed = false;
+  handle.awaiting_room = handle.end_requested = handle.killed = handle.lost = false;
   handle.sequence = 0;
   handle.levels_version = 0;
   handle.kill_at = steady::time_point::max();
@@ -94,8 +94,13 @@ void processes_engine::greet(int worker, process started) {
     const std::lock_guard held(reports_mutex_);
     handle.reports = reports;
   }
-  attendance_.watch(reports->fd(), key_of(source::log, worker));
-  results_.watch(handle.handle.pidfd(), key_of(source::process, worker));
+  try {
+    attendance_.watch(reports->fd(), key_of(source::log, worker));
+    results_.watch(handle.handle.pidfd(), key_of(source::process, worker));
+  } catch (const std::exception&) {  // a worker that cannot be watched is replaced; the spawner reports its end
+    handle.lost = true;
+    handle.handle.signal(SIGKILL);
+  }
 }
 
 // ---- in the worker -------------------------------------------------------------------------------------------------
@@ -157,12 +162,22 @@ void processes_engine::flush(int worker) noexcept {
     end = handle.outgoing.front().send(handle.stream.get());
     if (end == transfer::end::more) handle.outgoing.pop_front();
   }
-  if (end == transfer::end::closed) handle.outgoing.clear();  // its death will be noticed and its work given to others
+  if (end == transfer::end::closed) {
+    abandon_worker(handle);
+    return;
+  }
   const bool waits = !handle.outgoing.empty();
   if (waits == handle.awaiting_room) return;
   handle.awaiting_room = waits;
-  results_.change(handle.stream.get(), key_of(source::stream, worker),
-                  waits ? interest::read_and_write : interest::read);
+  const auto wanted = waits ? interest::read_and_write : interest::read;
+  if (!results_.change(handle.stream.get(), key_of(source::stream, worker), wanted)) abandon_worker(handle);
+}
+
+// Nothing more can be told to this worker: it is dead, or as good as dead. Its death gives its work to others.
+void processes_engine::abandon_worker(worker_handle& worker) noexcept {
+  worker.outgoing.clear();
+  worker.killed = true;
+  worker.handle.signal(SIGKILL);
 }
 
 void processes_engine::end_worker(int worker) noexcept {
@@ -281,7 +296,7 @@ void processes_engine::receive_from(int worker) {
       // It is dying, or it has closed its end and lives on; either way it is of no more use.
       results_.forget(handle.stream.get());
       handle.incoming.reset();
-      handle.killed = true;
+      handle.lost = true;
       handle.handle.signal(SIGKILL);
       return;
     }
@@ -349,7 +364,7 @@ void processes_engine::bury(int worker) {
   death.report.peak_memory = handle.status->peak_memory;
   death.ended_by_pool = handle.end_requested;
   death.report.probably_out_of_memory =
-      handle.status->signal == SIGKILL && !handle.end_requested && !handle.killed && !spawner_gone_;
+      handle.status->signal == SIGKILL && !handle.end_requested && !handle.killed && !handle.lost && !spawner_gone_;
   death.will = read_last_will(journal_.of(worker));
   handle.status.reset();
   handle.ended_at = {};
@@ -366,7 +381,7 @@ bool processes_engine::drain_logs(steady::time_point deadline) {
         std::unique_lock held(reports_mutex_);
         const auto reports = at(worker_of(ready)).reports;
         held.unlock();
-        if (reports) reports->drain();
+        if (reports && reports->drain() == 0 && ready.hung_up) attendance_.forget(reports->fd());
         break;
       }
       case source::bell:
@@ -422,7 +437,7 @@ void processes_engine::replace(int worker) {
   journal_.reset(worker);
   try {
     const auto ends = connect(worker);
-    spawner_->spawn(worker, ends);
+    spawner_gone_ = !spawner_->spawn(worker, ends);
     return;
   } catch (const std::exception& error) {
     handle.stream.reset();

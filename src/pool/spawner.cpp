@@ -110,7 +110,9 @@ bool spawner::bring_up(const std::vector<worker_ends>& seats, std::vector<proces
   std::size_t asked = 0;
   std::size_t up = 0;
   while (up < seats.size()) {
-    for (; asked < seats.size() && asked < up + 16; ++asked) spawn(static_cast<int>(asked), seats[asked]);
+    for (; asked < seats.size() && asked < up + 16; ++asked) {
+      if (!spawn(static_cast<int>(asked), seats[asked])) return false;
+    }
     pollfd watched{control_.get(), POLLIN, 0};
     if (sys::poll(&watched, 1, milliseconds_until(deadline)) < 0 && !sys::interrupted())
       throw_errno("cannot wait for workers");
@@ -134,9 +136,9 @@ bool spawner::bring_up(const std::vector<worker_ends>& seats, std::vector<proces
   return true;
 }
 
-void spawner::spawn(int slot, const worker_ends& ends) noexcept {
+bool spawner::spawn(int slot, const worker_ends& ends) noexcept {
   const int both[] = {ends.stream.get(), ends.log.get()};
-  send_control(control_.get(), {.what = control_message::kind::spawn, .slot = slot}, both);
+  return send_control(control_.get(), {.what = control_message::kind::spawn, .slot = slot}, both);
 }
 
 std::optional<spawner_event> spawner::next() {

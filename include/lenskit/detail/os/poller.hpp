@@ -16,6 +16,7 @@ struct readiness {
   std::uint64_t key = 0;
   bool readable = false;  ///< data, end of stream or error: reading will tell
   bool writable = false;
+  bool hung_up = false;  ///< the other side is gone: nothing more will come than what is there
 };
 
 /// A set of watched descriptors. Watching and forgetting is safe while another thread waits.
@@ -25,8 +26,8 @@ class poller {
   poller();
   /// Throws std::system_error.
   void watch(int fd, std::uint64_t key, interest wanted = interest::read);
-  /// Changes what is waited for; failure is impossible for a watched descriptor and ignored.
-  void change(int fd, std::uint64_t key, interest wanted) noexcept;
+  /// Changes what is waited for. False if the kernel would not, which leaves it as it was.
+  [[nodiscard]] bool change(int fd, std::uint64_t key, interest wanted) noexcept;
   void forget(int fd) noexcept;
   /// Waits until something is ready or `deadline`; returns the ready part of `room`. An interruption by a signal
   /// returns empty.

@@ -144,6 +144,8 @@ bool permitted(call which) noexcept;
 
 /// Whether the last call failed with EINTR.
 bool interrupted() noexcept;
+/// Whether the last call failed because it would have had to wait.
+bool would_block() noexcept;
 
 /// Repeats `attempt` while it fails with EINTR.
 template <class Attempt>

@@ -61,6 +61,7 @@ class processes_engine final : public worker_engine, private worker_program {
   [[nodiscard]] worker_ends connect(int worker);
   void greet(int worker, process started);
   void flush(int worker) noexcept;
+  static void abandon_worker(worker_handle& worker) noexcept;
   void push(int worker, outgoing_message message) noexcept;
   void push_levels(int worker, const call_state& call);
 

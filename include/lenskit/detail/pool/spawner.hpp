@@ -56,8 +56,8 @@ class spawner {
   spawner& operator=(const spawner&) = delete;
   ~spawner();
 
-  /// Asks for a new worker in `slot`. Does not wait for it.
-  void spawn(int slot, const worker_ends& ends) noexcept;
+  /// Asks for a new worker in `slot`. Does not wait for it. False if the spawner cannot be asked.
+  [[nodiscard]] bool spawn(int slot, const worker_ends& ends) noexcept;
   /// The next event, if there is one. Does not block.
   [[nodiscard]] std::optional<spawner_event> next();
   /// Readable when there is an event.

@@ -54,11 +54,12 @@ struct worker_handle {
   std::uint64_t sequence = 0;  ///< of the next message
   int levels_version = 0;      ///< of the logger levels that it knows
   bool end_requested = false;  ///< by end_worker
-  bool killed = false;         ///< by the pool, for another reason
+  bool killed = false;         ///< by the pool, because nothing can be sent to it
   steady::time_point kill_at = steady::time_point::max();
   pid_t pid = -1;
 
   std::optional<frame_reader> incoming;    // (leader)
+  bool lost = false;                       // (leader) killed because nothing can be had from it
   process handle;                          // (leader) writes, anybody signals under the lock
   descriptor log_end;                      // (leader) read end, until the pid is known
   std::shared_ptr<report_reader> reports;  // replaced under the engine's own mutex
