@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string_view>
 #include <thread>
 
@@ -23,9 +24,11 @@ using namespace std::chrono_literals;
 
 int leaking_cases = 0;
 
+// A process may end while it is read about, which the stream's buffer throws; `<<` keeps it to itself.
 std::string contents(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
 }
 
 // "pid (name) state ppid ...": the name may hold anything, so the rest starts after its last parenthesis.
