@@ -13,10 +13,12 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <ranges>
 #include <stop_token>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -51,6 +53,20 @@ struct pool_plan {
   lenskit::engine engine = lenskit::engine::in_process;
   parallel_settings worker_settings{};
 };
+
+[[noreturn]] void refuse_job_count(const std::string& count);
+
+/// `count` as an int. Throws std::invalid_argument if it is none.
+template <std::integral Count>
+[[nodiscard]] int job_count(Count count) {
+  using range = std::numeric_limits<int>;
+  const bool fits =
+      std::unsigned_integral<Count>
+          ? static_cast<unsigned long long>(count) <= static_cast<unsigned long long>(range::max())
+          : static_cast<long long>(count) >= range::min() && static_cast<long long>(count) <= range::max();
+  if (!fits) refuse_job_count(std::to_string(count));
+  return static_cast<int>(count);
+}
 
 /// Throws std::invalid_argument naming the option and its value, settings_error.
 [[nodiscard]] pool_plan plan_pool(const invoker_options& options);
@@ -130,7 +146,7 @@ class invoker {
 
   template <class M, std::integral Count>
   requires std::same_as<detail::model_of<M>, Model> invoker(M&& model, Fn fn, Count n_jobs)
-      : invoker(std::forward<M>(model), std::move(fn), invoker_options{.n_jobs = static_cast<int>(n_jobs)}) {}
+      : invoker(std::forward<M>(model), std::move(fn), invoker_options{.n_jobs = detail::job_count(n_jobs)}) {}
 
   invoker(invoker&&) noexcept = default;
   invoker& operator=(invoker&&) noexcept = default;
@@ -220,16 +236,10 @@ class invoker {
   }
 
   // Persists and maps `model` here, before the workers are forked: they inherit the mapping and what was reconstructed.
+  // A model that was moved in goes once it is stored, unless workers inherit that very object.
   std::shared_ptr<const Model> persist_for_workers(std::shared_ptr<const Model> model) {
-    struct held {
-      std::shared_ptr<const Model> original;
-      persisted_model<Model> persisted;
-    };
-    auto all = std::make_shared<held>(held{model, persist(*model, {.method = options_.persist_method})});
-    const auto shared = detail::share_model(all->persisted);
-    // A model that was moved in is of no more use once it is persisted, unless workers inherit that very object.
-    if (all->persisted.method() != lenskit::persist_method::inherit) all->original.reset();
-    return {std::move(all), shared.get()};
+    auto persisted = detail::persist_for_pool(std::move(model), options_.persist_method);
+    return detail::share_model(persisted);
   }
 
   invoker_options options_;
