@@ -1,6 +1,5 @@
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/dispatcher.hpp>
-#include <lenskit/detail/wire/reader.hpp>
 
 #include <fmt/format.h>
 
@@ -15,9 +14,6 @@ using namespace std::chrono_literals;
 
 // The attendant stands in when no consumer has led for this long. It wakes at this rate while work is outstanding.
 constexpr auto attendant_patience = 2ms;
-// A worker should have this much to do beyond the chunk it runs, so that it never waits for the parent.
-constexpr double queued_enough_ns = 1e6;
-constexpr std::size_t queued_at_least = 2;
 // A chunk should keep a worker busy for about this long: long against a wake-up, short against a user's patience.
 constexpr double chunk_ns = 200e3;
 constexpr double longest_chunk_tasks = 1 << 20;
@@ -25,17 +21,6 @@ constexpr double chunk_result_bytes = 1 << 20;
 // What a call may hold if its consumer sets no limit: enough for uneven tasks to even out behind a slow one.
 constexpr std::size_t window_chunks = 64;  // for each worker
 constexpr std::size_t window_bytes = std::size_t{64} << 20;
-// Deaths without a success in between before the pool gives up, for each worker (W7).
-constexpr int deaths_per_worker = 3;
-constexpr std::size_t remembered_deaths = 10;
-
-std::string describe(const worker_death& death) {
-  const auto& report = death.report;
-  if (report.signal) return fmt::format("worker {}: signal {}", death.pid, *report.signal);
-  if (report.exit_code) return fmt::format("worker {}: exit code {}", death.pid, *report.exit_code);
-  return fmt::format("worker {}: ended in an unknown way", death.pid);
-}
-
 }  // namespace
 
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
@@ -54,7 +39,7 @@ dispatcher::~dispatcher() {
   }
   // A fork of user code ends with a copy of the parent's pool: its thread and its workers are not ours to end.
   if (attendant_.joinable()) attendant_.detach();
-  std::ignore = const_cast<std::unique_ptr<worker_engine>&>(engine_).release();
+  std::ignore = engine_.release();
 }
 
 bool dispatcher::own_process() const noexcept { return sys::getpid() == owner_; }
@@ -122,8 +107,7 @@ bool dispatcher::take(call_state& call, std::deque<outcome_part>& taken) {
     }
     from.parts.clear();
     if (!from.done()) return false;
-    if (call.window.erase(from.first_index) > 0)
-      call.held_bytes -= std::min(call.held_bytes, from.argument_bytes.size());
+    forget(from);
     return true;
   };
   if (call.plan.order == result_order::of_completion) {
@@ -187,9 +171,12 @@ task_counts dispatcher::counts(const call_state& call) {
 void dispatcher::shut_down() noexcept {
   if (!own_process()) return;
   lock held(mutex_);
-  if (closed_) return;
   closed_ = true;
   backlog_.clear();
+  // A task cannot wait for its own end: the destructor, or another call from outside, ends the workers.
+  if (ended_ || engine_->runs_here()) return;
+  ended_ = true;
+  changed_.notify_all();
   while (leading_) {
     engine_->interrupt();
     ++waiting_;
@@ -254,6 +241,7 @@ void dispatcher::lead(lock& held, bool attending) {
   engine_->report(*this);
   enforce_deadlines();
   feed_workers();
+  rebalance();
 }
 
 void dispatcher::attend_while_open() {
@@ -309,221 +297,6 @@ void dispatcher::enforce_deadlines() {
     in.timed_out_index = (*found)->first_index + task->position;
     engine_->end_worker(static_cast<int>(worker));
   }
-}
-
-// ---- giving out work -----------------------------------------------------------------------------------------------
-
-double dispatcher::queued_ns(const lane& in) const {
-  double sum = 0;
-  for (const auto& work : in.in_flight) sum += work->call->task_ns.value_or(0) * (work->count - work->settled);
-  return sum;
-}
-
-// The worker with the least to do among those with room; -1 if there is none.
-int dispatcher::roomiest_worker() const {
-  int best = -1;
-  std::pair<std::size_t, double> least{};
-  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
-    const auto& in = lanes_[worker];
-    const auto depth = static_cast<std::size_t>(engine_->depth());
-    if (!engine_->usable(static_cast<int>(worker)) || in.in_flight.size() >= depth) continue;
-    const auto queued = queued_ns(in);
-    if (in.in_flight.size() >= queued_at_least && queued >= queued_enough_ns) continue;
-    if (in.in_flight.size() >= queued_at_least && !in.in_flight.front()->call->task_ns) continue;
-    const std::pair load{std::min(in.in_flight.size(), queued_at_least), queued};
-    if (best < 0 || load < least) {
-      best = static_cast<int>(worker);
-      least = load;
-    }
-  }
-  return best;
-}
-
-void dispatcher::feed_workers() {
-  while (!backlog_.empty() && !closed_) {
-    const int worker = roomiest_worker();
-    if (worker < 0) return;
-    auto work = std::move(backlog_.front());
-    backlog_.pop_front();
-    --work->call->waiting;
-    work->worker = worker;
-    work->call->started += work->count - work->settled;
-    ++outstanding_;
-    lanes_[static_cast<std::size_t>(worker)].in_flight.push_back(work);
-    engine_->send(worker, std::move(work));
-  }
-}
-
-void dispatcher::requeue(const std::shared_ptr<chunk>& work) {
-  if (work->call->abandoned) return;
-  work->worker = -1;
-  work->recalled = false;
-  ++work->call->waiting;
-  work->call->started -= work->count - work->settled;
-  backlog_.push_front(work);
-}
-
-// Gives the unsettled tasks of `work` to a new chunk, which is sent again; `work` keeps those that are settled.
-void dispatcher::requeue_rest(const std::shared_ptr<chunk>& work) {
-  if (work->done() || work->call->abandoned) return;
-  if (work->settled == 0) {
-    work->id = next_chunk_++;  // what may still come under the old name is not believed
-    requeue(work);
-    return;
-  }
-  auto rest = std::make_shared<chunk>();
-  rest->id = next_chunk_++;
-  rest->call = work->call;
-  rest->first_index = work->first_index + work->settled;
-  rest->count = work->count - work->settled;
-  rest->arguments = work->arguments;
-  const auto split = argument_offset(work->argument_bytes, work->arguments->record_bytes, work->settled);
-  rest->argument_bytes = work->argument_bytes.subspan(split);
-  rest->deaths = work->deaths;
-  work->argument_bytes = work->argument_bytes.first(split);
-  work->count = work->settled;
-  work->deaths = 0;
-  if (work->parts.empty()) work->call->window.erase(work->first_index);  // all taken: nothing will remove it later
-  work->call->window.emplace(rest->first_index, rest);
-  requeue(rest);
-}
-
-// ---- what comes back -----------------------------------------------------------------------------------------------
-
-void dispatcher::add_part(chunk& of, outcome_part part) {
-  part.first_index = of.first_index + of.settled;
-  of.settled += part.count;
-  of.call->settled += part.count;
-  if (of.call->abandoned || part.count == 0) return;
-  of.call->held_bytes += part.payload.size();
-  of.parts.push_back(std::move(part));
-}
-
-void dispatcher::on_results(int worker, pid_t pid, frame message) {
-  auto& in = lanes_[static_cast<std::size_t>(worker)];
-  reader bytes(message.payload.bytes());
-  const auto head = bytes.get<results_head>("a results message");
-  const auto found =
-      std::find_if(in.in_flight.begin(), in.in_flight.end(), [&](const auto& each) { return each->id == head.chunk; });
-  if (found == in.in_flight.end()) return;
-  const auto work = *found;
-  const auto left = work->count - work->settled;
-  if (head.offset != work->settled || head.count > left || (head.returned != 0 && head.returned != left - head.count)) {
-    engine_->end_worker(worker);  // it does not know what it says: what it has is given to others
-    return;
-  }
-  if (head.count > 0) {
-    deaths_in_a_row_ = 0;
-    work->deaths = 0;
-    work->call->learn(head.count, head.elapsed_ns, message.payload.size() - sizeof head);
-    outcome_part part;
-    part.count = head.count;
-    part.payload = std::move(message.payload);
-    part.runs_at = sizeof head;
-    part.attached = std::move(message.attached);
-    part.worker_pid = pid;
-    add_part(*work, std::move(part));
-    if (work->call->plan.order == result_order::of_completion && !work->call->abandoned)
-      work->call->ready.push_back(work);
-  }
-  if (head.returned == 0 && !work->done()) return;
-  in.in_flight.erase(found);
-  --outstanding_;
-  requeue_rest(work);
-}
-
-void dispatcher::on_death(int worker, worker_death death) {
-  auto& in = lanes_[static_cast<std::size_t>(worker)];
-  const auto lost = std::exchange(in.in_flight, {});
-  outstanding_ -= lost.size();
-  if (!death.ended_by_pool) {
-    ++deaths_in_a_row_;
-    last_deaths_.push_back(describe(death));
-    if (last_deaths_.size() > remembered_deaths) last_deaths_.pop_front();
-  }
-  // Backwards, because each goes to the front of the backlog.
-  for (auto work = lost.rbegin(); work != lost.rend(); ++work) {
-    if (death.will.chunk == (*work)->id) settle_death(*work, death, in);
-    requeue_rest(*work);
-  }
-  in.timed_out_index.reset();
-  if (deaths_in_a_row_ >= deaths_per_worker * engine_->workers() && !closed_) {
-    break_pool(fmt::format("gave up after {} worker deaths in a row", deaths_in_a_row_));
-  }
-}
-
-// Deals with the chunk that a dead worker had in hand: saves what was finished, and charges the task that was running.
-void dispatcher::settle_death(const std::shared_ptr<chunk>& work, const worker_death& death, const lane& in) {
-  const auto& will = death.will;
-  const bool saves = will.base == work->settled && will.finished > will.base && will.finished <= work->count;
-  if (saves) {
-    outcome_part part;
-    part.count = will.finished - will.base;
-    part.payload = byte_buffer(will.saved.size());
-    std::copy_n(will.saved.data(), will.saved.size(), part.payload.data());
-    part.worker_pid = death.pid;
-    add_part(*work, std::move(part));
-    work->deaths = 0;
-  }
-  const bool running = will.started > work->settled && will.started <= work->count && !work->done();
-  if (running) {
-    task_failure failure;
-    failure.index = work->first_index + work->settled;
-    failure.worker_pid = death.pid;
-    failure.stack = death.stack;
-    const bool late = in.timed_out_index == failure.index && in.timed_out_chunk == work->id;
-    outcome_part part;
-    part.count = 1;
-    if (late) {
-      part.failure = std::make_exception_ptr(task_timeout(failure, *options_.task_timeout));
-      add_part(*work, std::move(part));
-    } else if (!death.ended_by_pool && work->deaths++ >= options_.max_retries) {
-      auto report = death.report;
-      report.elapsed = std::chrono::nanoseconds(will.started_at != 0 ? now_ns() - will.started_at : 0);
-      part.failure = std::make_exception_ptr(worker_died(failure, std::move(report)));
-      add_part(*work, std::move(part));
-      work->deaths = 0;
-    }
-  }
-  if (work->call->plan.order == result_order::of_completion && !work->parts.empty()) work->call->ready.push_back(work);
-}
-
-void dispatcher::on_broken(std::string why) { break_pool(std::move(why)); }
-
-void dispatcher::break_pool(std::string why) {
-  if (broken_) return;
-  broken_ = std::make_exception_ptr(broken_pool(why, {last_deaths_.begin(), last_deaths_.end()}));
-  fail_everything(broken_);
-  engine_->stop_working();
-}
-
-void dispatcher::stop_if_requested() {
-  if (stopped_ || !options_.stop_token.stop_requested()) return;
-  stopped_ = true;
-  fail_everything(nullptr);
-  engine_->stop_working();
-}
-
-// Gives every task that has no outcome `failure`, or task_cancelled where that is null.
-void dispatcher::fail_everything(const std::exception_ptr& failure) {
-  backlog_.clear();
-  for (auto& each : lanes_) each.in_flight.clear();
-  outstanding_ = 0;
-  for (const auto& weak : calls_) {
-    const auto call = weak.lock();
-    if (!call || call->abandoned) continue;
-    call->waiting = 0;
-    for (const auto& [first, work] : call->window) {
-      if (work->done()) continue;
-      outcome_part part;
-      part.count = work->count - work->settled;
-      part.failure = failure;
-      part.cancelled = failure == nullptr;
-      add_part(*work, std::move(part));
-      if (call->plan.order == result_order::of_completion) call->ready.push_back(work);
-    }
-  }
-  changed_.notify_all();
 }
 
 }  // namespace lenskit::detail

@@ -100,13 +100,16 @@ class dispatcher final : private engine_listener {
   void add_part(chunk& of, outcome_part part);
   void requeue(const std::shared_ptr<chunk>& work);
   void requeue_rest(const std::shared_ptr<chunk>& work);
+  [[nodiscard]] std::shared_ptr<chunk> split_off(chunk& from, std::uint32_t position);
+  void forget(const chunk& done);
+  void rebalance();
   void settle_death(const std::shared_ptr<chunk>& work, const worker_death& death, const lane& in);
   void fail_everything(const std::exception_ptr& failure);
   void break_pool(std::string why);
   void stop_if_requested();
   [[nodiscard]] bool own_process() const noexcept;
 
-  const std::unique_ptr<worker_engine> engine_;
+  std::unique_ptr<worker_engine> engine_;  // set once
   const dispatch_options options_;
   const pid_t owner_;
 
@@ -127,7 +130,8 @@ class dispatcher final : private engine_listener {
   std::deque<std::string> last_deaths_;
   std::exception_ptr broken_;
   bool stopped_ = false;
-  bool closed_ = false;
+  bool closed_ = false;  // takes no more
+  bool ended_ = false;   // the workers are being ended, or have been
 
   std::thread attendant_;
   // Last, so that it is the first to go: a callback of the token must not meet a half-dead dispatcher.
