@@ -60,7 +60,7 @@ TEST_CASE("max_default does not cap what was asked for") {
   CHECK(proc_count({.max_default = 4}) == 17);
 }
 
-TEST_CASE("-1 in LK_NUM_PROCS is all CPUs, 0 the default") {
+TEST_CASE("minus one in LK_NUM_PROCS is all CPUs, 0 the default") {
   const variable cpus("LK_NUM_CPUS", "10");
   const variable procs("LK_NUM_PROCS", "-1,0,-1");
   CHECK(proc_count() == 10);

@@ -121,7 +121,7 @@ TEST_CASE("defaults are derived from the CPUs") {
   CHECK(none.num_cpus == lenskit::effective_cpu_count());
 }
 
-TEST_CASE("-1 is all CPUs for counts and hands off for backend threads") {
+TEST_CASE("minus one is all CPUs for counts and hands off for backend threads") {
   parallel_settings settings{.num_cpus = 12,
                              .num_procs = -1,
                              .num_batch_jobs = -1,
