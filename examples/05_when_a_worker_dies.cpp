@@ -1,6 +1,7 @@
 // A crash or a hang costs the task that had it, and nothing else: its worker is replaced.
 #include <lenskit/parallel.hpp>
 
+#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -26,7 +27,7 @@ static void explain(const std::exception_ptr& why) {
     std::rethrow_exception(why);
   } catch (const lenskit::worker_died& death) {
     std::printf("task %zu: its worker died of signal %d, after it had logged:\n", death.index(), *death.signal());
-    std::printf("  %s\n", death.log_tail().back().c_str());
+    for (const auto& line : death.log_tail()) std::printf("  %s\n", line.c_str());
   } catch (const lenskit::task_timeout& late) {
     std::printf("task %zu: ran for longer than %lld ms\n", late.index(),
                 static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(late.limit()).count()));
@@ -37,7 +38,7 @@ static void explain(const std::exception_ptr& why) {
 }
 
 int main() {
-  spdlog::set_level(spdlog::level::err);
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("tasks"));
   const int offset = 100;
   lenskit::invoker inv(offset, fragile, {.n_jobs = 2, .task_timeout = std::chrono::milliseconds(300)});
   for (const auto& outcome : inv.map_outcomes(std::vector{1, 2, 3, 4, 5, 6, 7})) {
@@ -51,3 +52,10 @@ int main() {
 
 // Output:
 // result 101
+// task 1: its worker died of signal 11, after it had logged:
+//   ...user 2 has a broken history
+// result 103
+// task 3: no such user
+// result 105
+// task 5: ran for longer than 300 ms
+// result 107

@@ -54,7 +54,7 @@ int main() {
   // exist: they keep the memory as it was when the invoker was made.
   films.add("musical");
   try {
-    inv.map(std::vector<std::string>{"musical"}).collect();
+    for (const auto& path : inv.map(std::vector<std::string>{"musical"})) std::printf("%s\n", path.c_str());
   } catch (const std::out_of_range&) {
     std::printf("musical: added too late\n");
   }

@@ -45,5 +45,5 @@ int main() {
 // fold 2
 // fold 3
 // fold 4
-// epochs: 20 of 20 (100%) ...
+// ...epochs: 20 of 20 (100%) in ...
 // folds: 4 finished

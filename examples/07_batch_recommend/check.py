@@ -17,19 +17,13 @@ def run(program, *arguments):
     return done
 
 
-def movielens(program):
-    here = pathlib.Path(__file__).resolve().parents[2]
-    data = pathlib.Path(os.environ.get("LENSKIT_MOVIELENS", here.parent / "shared/data/ml-latest-small"))
-    if not (data / "ratings.csv").is_file():
-        print(f"no MovieLens data in {data}")
-        sys.exit(SKIP)
-    with open(data / "ratings.csv", encoding="utf-8") as file:
-        users = {line.split(",")[0] for line in list(file)[1:]}
+def recommends(program, users, *arguments):
+    """Every user has 10 different items, and they are better than the most popular ones."""
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder) / "recommendations.csv"
-        done = run(program, data, "--output", output)
+        done = run(program, *arguments, "--output", output)
+        assert done.returncode == 0
         lines = [line.split(",") for line in output.read_text(encoding="utf-8").splitlines()[1:]]
-    assert done.returncode == 0
     items = {}
     for user, rank, item, _ in lines:
         items.setdefault(user, {})[int(rank)] = item
@@ -38,6 +32,20 @@ def movielens(program):
     figures = re.findall(r"recall@10 ([\d.]+) +nDCG@10 ([\d.]+)", done.stdout)
     (recall, ndcg), (popular_recall, popular_ndcg) = [tuple(map(float, each)) for each in figures]
     assert recall > popular_recall > 0 and ndcg > popular_ndcg > 0
+
+
+def movielens(program):
+    here = pathlib.Path(__file__).resolve().parents[2]
+    data = pathlib.Path(os.environ.get("LENSKIT_MOVIELENS", here.parent / "shared/data/ml-latest-small"))
+    if not (data / "ratings.csv").is_file():
+        print(f"no MovieLens data in {data}")
+        sys.exit(SKIP)
+    with open(data / "ratings.csv", encoding="utf-8") as file:
+        recommends(program, {line.split(",")[0] for line in list(file)[1:]}, data)
+
+
+def generated(program):
+    recommends(program, {str(user) for user in range(1, 301)}, "--users", 300, "--items", 2000)
 
 
 def broken_file(program, line):

@@ -3,10 +3,12 @@
 // and how fast each engine.
 #include "evaluation.hpp"
 #include "options.hpp"
+#include "report.hpp"
 
 #include <cstdio>
-#include <fstream>
+#include <exception>
 #include <numeric>
+#include <stdexcept>
 
 namespace {
 
@@ -14,38 +16,6 @@ all_recommendations recommend_to_all(const item_knn& model, const std::vector<st
   const auto bar = lenskit::invoke_progress("recommending", users.size());
   lenskit::invoker inv(model, recommend(), {.n_jobs = n_jobs, .progress = bar});
   return inv.map(users).collect();
-}
-
-void write(const std::filesystem::path& file, const all_recommendations& lists, const rating_data& data) {
-  std::ofstream out(file);
-  out << "userId,rank,movieId,score\n";
-  for (std::size_t user = 0; user < lists.size(); ++user) {
-    for (std::size_t rank = 0; rank < lists[user].size(); ++rank) {
-      const auto& [item, score] = lists[user][rank];
-      out << data.user_ids[user] << ',' << rank + 1 << ',' << data.item_ids[item] << ',' << score << '\n';
-    }
-  }
-  out.close();
-  if (!out) throw std::runtime_error("cannot write " + file.string());
-}
-
-void report_quality(const char* name, const quality& of) {
-  std::printf("%-13s recall@10 %.4f   nDCG@10 %.4f\n", name, of.recall, of.ndcg);
-}
-
-void report_speed(const item_knn& model, const std::vector<std::uint32_t>& users, const all_recommendations& expected,
-                  int n_jobs) {
-  const auto alone = measure(model, users, expected, lenskit::engine::in_process, 1);
-  const auto threads = measure(model, users, expected, lenskit::engine::threads, n_jobs);
-  const auto processes = measure(model, users, expected, lenskit::engine::processes, n_jobs);
-  const auto line = [&](const char* name, const speed& of) {
-    std::printf("%-10s %8.0f users/s   speed-up over one process %.2f   memory (PSS) %6.1f MB\n", name,
-                of.users_per_second, of.users_per_second / alone.users_per_second,
-                static_cast<double>(of.memory) / 1e6);
-  };
-  line("in_process", alone);
-  line("threads", threads);
-  line("processes", processes);
 }
 
 void run(const options& chosen) {
@@ -59,7 +29,7 @@ void run(const options& chosen) {
   std::vector<std::uint32_t> users(data.user_ids.size());
   std::iota(users.begin(), users.end(), 0U);
   const auto lists = recommend_to_all(model, users, chosen.n_jobs);
-  write(chosen.output, lists, data);
+  write_recommendations(chosen.output, lists, data);
   std::printf("10 items for each of %zu users written to %s\n\n", lists.size(), chosen.output.c_str());
 
   report_quality("item-item kNN", evaluate(lists, split.held_out));
@@ -82,3 +52,17 @@ int main(int argc, char** argv) {
     return 1;
   }
 }
+
+// Output:
+// ... ratings of 200 users and 800 items, ... of them held out
+// ... training: 8 of 8 (100%) in ...
+// ... recommending: 200 of 200 (100%) in ...
+// 10 items for each of 200 users written to recommendations.csv
+//
+// item-item kNN recall@10 0....   nDCG@10 0....
+// most popular  recall@10 0....   nDCG@10 0....
+//
+// 2 workers
+// in_process ... users/s   speed-up over one process 1.00   memory (PSS) ... MB
+// threads    ... users/s   speed-up over one process ...   memory (PSS) ... MB
+// processes  ... users/s   speed-up over one process ...   memory (PSS) ... MB

@@ -18,17 +18,6 @@ bool closer(const neighbour& a, const neighbour& b) {
   return a.similarity != b.similarity ? a.similarity > b.similarity : a.item < b.item;
 }
 
-template <class Of, class What>
-lists<std::uint32_t> group(const std::vector<rating>& ratings, std::size_t count, Of of, What what) {
-  std::vector<std::uint64_t> starts(count + 1);
-  for (const auto& each : ratings) ++starts[of(each) + 1];
-  std::partial_sum(starts.begin(), starts.end(), starts.begin());
-  std::vector<std::uint32_t> values(ratings.size());
-  auto place = starts;
-  for (const auto& each : ratings) values[place[of(each)]++] = what(each);
-  return {std::move(starts), std::move(values)};
-}
-
 chunk_neighbours find_neighbours(const rating_table& rated, std::pair<std::size_t, std::size_t> chunk) {
   chunk_neighbours found;
   std::vector<float> together(rated.users_of_item.size());  // users who rated both items
@@ -65,12 +54,6 @@ std::vector<std::uint32_t> by_popularity(const rating_table& rated) {
 }
 
 }  // namespace
-
-rating_table make_table(const std::vector<rating>& ratings, std::size_t n_users, std::size_t n_items) {
-  const auto user = [](const rating& each) { return each.user; };
-  const auto item = [](const rating& each) { return each.item; };
-  return {group(ratings, n_users, user, item), group(ratings, n_items, item, user)};
-}
 
 item_knn train(rating_table table, int n_jobs) {
   const auto n_items = table.users_of_item.size();
