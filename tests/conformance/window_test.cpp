@@ -158,16 +158,3 @@ TEST_CASE("waiting for chunks to fill does not delay tasks", "[serial]") {
   const auto serial = 20 * 20ms;
   CHECK(quickest_of_five([&] { std::ignore = inv.map(std::views::iota(0, 20)).collect(); }) < 0.75 * serial);
 }
-
-TEST_CASE("short tasks ahead of long ones do not end in chunks that only one worker has to do", "[serial]") {
-  ON_ENGINES_WITH_WORKERS(engine);
-  invoker inv(
-      0,
-      [](int, int x) {
-        if (x >= 1000) std::this_thread::sleep_for(5ms);
-        return x;
-      },
-      on(engine, 2));
-  const auto serial = 60 * 5ms;
-  CHECK(quickest_of_five([&] { std::ignore = inv.map(std::views::iota(0, 1060)).collect(); }) < 0.85 * serial);
-}
