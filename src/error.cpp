@@ -56,17 +56,17 @@ std::string describe_break(const std::string& why, const std::vector<std::string
 
 worker_died::worker_died(task_failure failure, death_report report)
     : std::runtime_error(describe(failure, report)),
-      task_error(named(failure, "lenskit::worker_died", describe(failure, report))),
+      task_error(named(std::move(failure), "lenskit::worker_died", std::runtime_error::what())),
       report_(std::make_shared<const death_report>(std::move(report))) {}
 
 task_timeout::task_timeout(task_failure failure, std::chrono::nanoseconds limit)
     : std::runtime_error(describe_timeout(failure, limit)),
-      task_error(named(failure, "lenskit::task_timeout", describe_timeout(failure, limit))),
+      task_error(named(std::move(failure), "lenskit::task_timeout", std::runtime_error::what())),
       limit_(limit) {}
 
 task_cancelled::task_cancelled(task_failure failure)
     : std::runtime_error(describe_cancel(failure)),
-      task_error(named(failure, "lenskit::task_cancelled", describe_cancel(failure))) {}
+      task_error(named(std::move(failure), "lenskit::task_cancelled", std::runtime_error::what())) {}
 
 broken_pool::broken_pool(const std::string& why, std::vector<std::string> causes)
     : std::runtime_error(describe_break(why, causes)),

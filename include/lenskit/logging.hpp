@@ -1,12 +1,14 @@
 // Records of workers in the parent's logs: nothing has to be called, this is what a sink or a formatter can ask.
 //
-// In a worker every logger of spdlog's registry, asynchronous ones too, hands its records to the parent, where they pass
-// through the logger of the same name (or else the default one), its level and its sinks. What is worth knowing:
+// In a worker every logger of spdlog's registry, asynchronous ones too, hands its records to the parent, where they
+// pass through the logger of the same name (or else the default one), its level and its sinks. What is worth knowing:
 // * A logger that is not registered when the worker starts keeps its own sinks there, and an asynchronous one may hang.
-// * A logger that `fn` makes with one of spdlog's factories is passed on at once; one that it makes by hand and registers,
+// * A logger that `fn` makes with one of spdlog's factories is passed on at once; one that it makes by hand and
+// registers,
 //   from the next chunk of tasks on.
 // * A class of the user that derives from spdlog::logger runs its `sink_it_` twice: in the worker, then in the parent.
-// * A parent that does not read for a second (ten for warnings and above) makes workers drop records; how many is logged.
+// * A parent that does not read for a second (ten for warnings and above) makes workers drop records; how many is
+// logged.
 // * A sink that blocks holds up the results of the tasks whose records it is given.
 #pragma once
 

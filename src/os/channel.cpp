@@ -38,6 +38,8 @@ int flags_of(blocking mode) noexcept { return mode == blocking::dont_wait ? MSG_
 
 }  // namespace
 
+bool peer_is_gone(int error) noexcept { return error == 0 || error == EPIPE || error == ECONNRESET; }
+
 descriptor_pair make_stream() {
   return make_pair("cannot create a worker's connection",
                    [](int(&fds)[2]) { return sys::socketpair(SOCK_STREAM, fds); });

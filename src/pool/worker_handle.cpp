@@ -53,7 +53,7 @@ std::array<iovec, 4> outgoing_message::parts() noexcept {
   return all;
 }
 
-transfer::end outgoing_message::send(int fd) noexcept {
+transfer outgoing_message::send(int fd) noexcept {
   for (;;) {
     auto all = parts();
     auto skip = sent_;
@@ -64,10 +64,10 @@ transfer::end outgoing_message::send(int fd) noexcept {
     }
     std::size_t left = 0;
     for (const auto& part : all) left += part.iov_len;
-    if (left == 0) return transfer::end::more;
+    if (left == 0) return {};
     const auto result = send_some(fd, all, blocking::dont_wait);
     sent_ += result.bytes;
-    if (result.state != transfer::end::more) return result.state;
+    if (result.state != transfer::end::more) return result;
   }
 }
 

@@ -44,7 +44,7 @@ class worker final : public result_sink {
   void deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) override {
     if (sys::getpid() != pid_) leave_child(0);  // a fork of user code came back into our loop: it is not the worker
     flush_output();
-    flush_worker_progress();
+    if (queue_.empty()) flush_worker_progress();  // complete before the last result, and seldom before
     head.reports = reports_written();
     frame_header header;
     std::array<iovec, 3> parts{iovec{&header, sizeof header}, iovec{&head, sizeof head},

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ std::string on_terminal(unsigned short columns, Body body) {
   REQUIRE(slave >= 0);
   const winsize size{24, columns, 0, 0};
   REQUIRE(::ioctl(slave, TIOCSWINSZ, &size) == 0);
+  std::cout.flush();  // or the child would write the test runner's buffered lines to the terminal
   const auto pid = ::fork();
   if (pid == 0) {
     ::dup2(slave, STDOUT_FILENO);

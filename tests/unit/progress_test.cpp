@@ -249,8 +249,9 @@ TEST_CASE("bars and the lines of console sinks share a terminal untorn") {
     expected.push_back(fmt::format("out line {}", i));
     if (i % 2 == 0) expected.push_back(fmt::format("err line {}", i));
   }
+  CAPTURE(lines);
+  for (std::size_t i = 0; i < expected.size(); ++i) REQUIRE(lines.at(i) == expected[i]);
   REQUIRE(lines.size() == expected.size() + 4);
-  for (std::size_t i = 0; i < expected.size(); ++i) REQUIRE(lines[i] == expected[i]);
   const auto rest = expected.size();
   CHECK(lines[rest].find("jobs: 100%|###") == 0);
   CHECK(lines[rest].find("| 60/60 [") != std::string::npos);

@@ -26,6 +26,9 @@ struct descriptor_pair {
 
 enum class blocking { wait, dont_wait };
 
+/// Whether `error` of a transfer says that the other side has closed its end.
+[[nodiscard]] bool peer_is_gone(int error) noexcept;
+
 /// What one transfer did.
 struct transfer {
   std::size_t bytes = 0;

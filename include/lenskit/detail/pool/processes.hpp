@@ -61,7 +61,7 @@ class processes_engine final : public worker_engine, private worker_program {
   [[nodiscard]] worker_ends connect(int worker);
   void greet(int worker, process started);
   void flush(int worker) noexcept;
-  static void abandon_worker(worker_handle& worker) noexcept;
+  void kill_worker(worker_handle& worker) noexcept;
   void push(int worker, outgoing_message message) noexcept;
   void push_levels(int worker, const call_state& call);
 
@@ -85,7 +85,7 @@ class processes_engine final : public worker_engine, private worker_program {
   const process_options options_;
   journal journal_;
   std::vector<worker_handle> handles_;
-  std::mutex reports_mutex_;  // guards the `reports` of all handles against being replaced
+  std::mutex handles_mutex_;  // guards `handle` and `reports` of all handles against being replaced
 
   poller results_;     // what a waiting consumer wants: results, deaths, the spawner, interruptions
   poller attendance_;  // what the attendant looks after: logs and its bell

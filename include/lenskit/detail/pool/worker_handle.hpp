@@ -9,6 +9,7 @@
 #include <lenskit/detail/wire/frame.hpp>
 
 #include <array>
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -22,8 +23,8 @@ class outgoing_message {
   outgoing_message(std::uint64_t sequence, std::uint64_t recalled_chunk);
   outgoing_message(std::uint64_t sequence, std::string levels);
 
-  /// Sends what the connection takes now.
-  transfer::end send(int fd) noexcept;
+  /// Sends what the connection takes now; `more` if that was all.
+  transfer send(int fd) noexcept;
 
  private:
   void seal(std::uint64_t sequence) noexcept;
@@ -42,27 +43,27 @@ enum class worker_state {
   vacant,    ///< no process, none asked for
   starting,  ///< asked for; what is sent waits in the connection
   running,
-  dying,  ///< its process has ended, its status is awaited
+
 };
 
 /// Fields are guarded by the dispatcher's lock, but those marked (leader), which only the leading thread touches.
 struct worker_handle {
-  worker_state state = worker_state::vacant;
+  std::atomic<worker_state> state = worker_state::vacant;  // written by the leader
   descriptor stream;
   std::deque<outgoing_message> outgoing;
-  bool awaiting_room = false;  ///< outgoing is not empty and the poller watches for room
-  std::uint64_t sequence = 0;  ///< of the next message
-  int levels_version = 0;      ///< of the logger levels that it knows
-  bool end_requested = false;  ///< by end_worker
-  bool killed = false;         ///< by the pool, because nothing can be sent to it
+  bool awaiting_room = false;             ///< outgoing is not empty and the poller watches for room
+  std::uint64_t sequence = 0;             ///< of the next message
+  int levels_version = 0;                 ///< of the logger levels that it knows
+  bool end_requested = false;             ///< by end_worker
+  std::atomic<bool> unreachable = false;  ///< nothing can be sent to it any more
   steady::time_point kill_at = steady::time_point::max();
-  pid_t pid = -1;
 
   std::optional<frame_reader> incoming;    // (leader)
-  bool lost = false;                       // (leader) killed because nothing can be had from it
-  process handle;                          // (leader) writes, anybody signals under the lock
+  std::atomic<bool> killed = false;        // by the pool, because it was of no more use
+  process handle;                          // replaced under the engine's own mutex
   descriptor log_end;                      // (leader) read end, until the pid is known
   std::shared_ptr<report_reader> reports;  // replaced under the engine's own mutex
+  pid_t pid = -1;                          // (leader)
   steady::time_point ended_at{};           // (leader) when the pidfd said so
   std::optional<exit_status> status;       // (leader)
   int failed_starts = 0;                   // (leader)

@@ -1,0 +1,285 @@
+// What the leading thread does for the processes engine: it hears workers, buries the dead and replaces them.
+#include "processes_keys.hpp"
+
+#include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/pool/processes.hpp>
+#include <lenskit/detail/wire/reader.hpp>
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+
+namespace lenskit::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long the spawner may take to report a death that the parent has already seen.
+constexpr auto spawner_patience = 1s;
+
+}  // namespace
+
+// ---- collecting, by the leader -------------------------------------------------------------------------------------
+
+steady::time_point processes_engine::own_deadline() const {
+  auto deadline = steady::time_point::max();
+  for (const auto& handle : handles_) {
+    deadline = std::min(deadline, handle.kill_at);
+    if (handle.state == worker_state::vacant && !stopping_) deadline = std::min(deadline, handle.retry_at);
+    if (handle.ended_at != steady::time_point{} && !handle.status) {
+      deadline = std::min(deadline, handle.ended_at + spawner_patience);
+    }
+  }
+  return deadline;
+}
+
+void processes_engine::wait(steady::time_point deadline, bool attending) {
+  std::array<readiness, 64> room;
+  deadline = std::min(deadline, own_deadline());
+  if (attending) {
+    bool logs = false;
+    for (const auto& ready : all_.wait(room, deadline)) logs |= kind_of(ready) == source::attendance;
+    if (logs) drain_logs(steady::time_point{});
+    deadline = steady::time_point{};
+  }
+  const auto ready = results_.wait(room, deadline);
+  // The spawner first: what it says of a worker's start is needed to understand the worker.
+  for (const auto& each : ready) {
+    if (kind_of(each) == source::spawner) hear_spawner();
+  }
+  for (const auto& each : ready) hear(each);
+  bury_the_dead();
+}
+
+void processes_engine::hear(const readiness& ready) {
+  switch (kind_of(ready)) {
+    case source::stream:
+      if (ready.writable) with_room_.push_back(worker_of(ready));
+      if (ready.readable) receive_from(worker_of(ready));
+      break;
+    case source::process: notice_end(worker_of(ready)); break;
+    case source::interrupt: interrupt_.clear(); break;
+    default: break;
+  }
+}
+
+void processes_engine::hear_spawner() {
+  while (auto news = spawner_->next()) {
+    switch (news->what) {
+      case spawner_event::kind::started: greet(news->slot, std::move(news->worker)); break;
+      case spawner_event::kind::ended:
+        if (at(news->slot).pid == news->pid) at(news->slot).status = news->status;
+        break;
+      case spawner_event::kind::failed:
+        ++at(news->slot).failed_starts;
+        at(news->slot).status = exit_status{};
+        break;
+      case spawner_event::kind::gone:
+        spawner_gone_ = true;
+        results_.forget(spawner_->fd());
+        return;
+    }
+  }
+}
+
+void processes_engine::receive_from(int worker) {
+  auto& handle = at(worker);
+  if (!handle.stream || !handle.incoming) return;
+  constexpr int bursts = 64;  // then others get their turn
+  for (int burst = 0; burst < bursts; ++burst) {
+    transfer result;
+    try {
+      result = handle.incoming->receive(handle.stream.get(), blocking::dont_wait);
+      while (auto message = handle.incoming->next()) take_message(worker, std::move(*message));
+    } catch (const serialization_error&) {  // it has lost its senses: nothing it says can be believed any more
+      result.state = transfer::end::closed;
+    }
+    if (result.state == transfer::end::would_block) return;
+    if (result.state == transfer::end::closed) {
+      results_.forget(handle.stream.get());
+      handle.incoming.reset();
+      // A process closes its descriptors a moment before it has ended. One that lives on without them is of no use.
+      constexpr auto moment = 5ms;
+      if (!handle.handle || !handle.handle.wait_ended(steady::now() + moment)) kill_worker(handle);
+      return;
+    }
+  }
+}
+
+void processes_engine::take_message(int worker, frame message) {
+  if (message.type != static_cast<std::uint8_t>(message::results)) return;
+  const auto head = reader(message.payload.bytes()).get<results_head>("a results message");
+  // What a task has logged is heard before its result.
+  if (at(worker).reports) at(worker).reports->drain_until(head.reports);
+  events_.push_back({.worker = worker, .message = std::move(message)});
+}
+
+void processes_engine::notice_end(int worker) {
+  auto& handle = at(worker);
+  results_.forget(handle.handle.pidfd());
+  handle.ended_at = steady::now();
+}
+
+void processes_engine::bury_the_dead() {
+  for (int worker = 0; worker < options_.workers; ++worker) {
+    const auto& handle = at(worker);
+    const bool unreported = handle.ended_at != steady::time_point{} && !handle.status;
+    if (unreported && steady::now() - handle.ended_at > spawner_patience) spawner_gone_ = true;
+  }
+  for (int worker = 0; worker < options_.workers; ++worker) {
+    auto& handle = at(worker);
+    if (handle.state == worker_state::vacant) continue;
+    if (spawner_gone_ && !handle.status) {
+      handle.handle.signal(SIGKILL);
+      if (handle.handle) std::ignore = handle.handle.wait_ended(steady::now() + spawner_patience);
+      handle.status = exit_status{};
+    }
+    if (handle.status) bury(worker);
+  }
+}
+
+// Hears a dead worker out, and reports its death.
+void processes_engine::bury(int worker) {
+  auto& handle = at(worker);
+  while (handle.incoming) {
+    transfer result;
+    try {
+      result = handle.incoming->receive(handle.stream.get(), blocking::dont_wait);
+      while (auto message = handle.incoming->next()) take_message(worker, std::move(*message));
+    } catch (const serialization_error&) {
+      break;
+    }
+    if (result.state != transfer::end::more) break;
+  }
+  if (handle.stream) results_.forget(handle.stream.get());
+  if (handle.handle && handle.ended_at == steady::time_point{}) results_.forget(handle.handle.pidfd());
+  event end{.worker = worker};
+  auto& death = end.death;
+  death.pid = handle.pid;
+  if (handle.reports) {
+    attendance_.forget(handle.reports->fd());
+    handle.reports->finish();
+    death.report.log_tail = handle.reports->last_lines();
+  }
+  death.report.signal = handle.status->signal;
+  death.report.exit_code = handle.status->exit_code;
+  death.report.core_dumped = handle.status->core_dumped;
+  death.report.peak_memory = handle.status->peak_memory;
+  death.ended_by_pool = handle.end_requested;
+  death.report.probably_out_of_memory =
+      handle.status->signal == SIGKILL && !handle.end_requested && !handle.killed && !spawner_gone_;
+  death.will = read_last_will(journal_.of(worker));
+  handle.status.reset();
+  handle.ended_at = {};
+  events_.push_back(std::move(end));
+}
+
+// Waits for logs and passes them on. True if the bell rang or somebody interrupted.
+bool processes_engine::drain_logs(steady::time_point deadline) {
+  std::array<readiness, 64> room;
+  bool called = false;
+  for (const auto& ready : attendance_.wait(room, deadline)) {
+    switch (kind_of(ready)) {
+      case source::log: {
+        std::unique_lock held(handles_mutex_);
+        const auto reports = at(worker_of(ready)).reports;
+        held.unlock();
+        if (reports && reports->drain() == 0 && ready.hung_up) attendance_.forget(reports->fd());
+        break;
+      }
+      case source::bell:
+        bell_.clear();
+        called = true;
+        break;
+      default:
+        attend_interrupt_.clear();
+        called = true;
+        break;
+    }
+  }
+  return called;
+}
+
+void processes_engine::attend() {
+  while (!drain_logs(steady::time_point::max())) {}
+}
+
+// ---- reporting and mending, under the dispatcher's lock ------------------------------------------------------------
+
+void processes_engine::report(engine_listener& listener) {
+  for (auto& each : std::exchange(events_, {})) {
+    if (each.message) {
+      listener.on_results(each.worker, at(each.worker).pid, std::move(*each.message));
+      continue;
+    }
+    auto& handle = at(each.worker);
+    handle.state = worker_state::vacant;
+    handle.stream.reset();
+    {
+      const std::lock_guard held(handles_mutex_);
+      handle.handle = process();
+    }
+    constexpr auto first_pause = 20ms;
+    constexpr int most_doublings = 6;
+    const auto pause = first_pause * (1 << std::min(handle.failed_starts, most_doublings));
+    handle.retry_at = handle.failed_starts == 0 ? steady::time_point{} : steady::now() + pause;
+    listener.on_death(each.worker, std::move(each.death));
+  }
+  for (const int worker : std::exchange(with_room_, {})) {
+    if (at(worker).stream) flush(worker);
+  }
+  kill_overdue();
+  if (stopping_) return;
+  if (spawner_gone_) replace_spawner();
+  for (int worker = 0; worker < options_.workers && broken_.empty(); ++worker) {
+    if (at(worker).state == worker_state::vacant && steady::now() >= at(worker).retry_at) replace(worker);
+  }
+  if (!broken_.empty()) listener.on_broken(std::exchange(broken_, {}));
+}
+
+void processes_engine::replace(int worker) {
+  constexpr int most_failures = 12;
+  auto& handle = at(worker);
+  journal_.reset(worker);
+  try {
+    const auto ends = connect(worker);
+    spawner_gone_ = !spawner_->spawn(worker, ends);
+    return;
+  } catch (const std::exception& error) {
+    handle.stream.reset();
+    handle.state = worker_state::vacant;
+    handle.retry_at = steady::now() + 50ms;
+    if (++handle.failed_starts < most_failures) return;
+    const bool others = std::any_of(handles_.begin(), handles_.end(),
+                                    [](const auto& each) { return each.state != worker_state::vacant; });
+    if (!others) broken_ = fmt::format("cannot replace a worker: {}", error.what());
+  }
+}
+
+// The spawner was killed, and every worker with it. Another is forked; it sees the model as it is now.
+void processes_engine::replace_spawner() {
+  spawner_gone_ = false;
+  results_.forget(spawner_->fd());
+  spawner_->end();
+  try {
+    std::vector<worker_ends> seats;
+    for (int worker = 0; worker < options_.workers; ++worker) {
+      journal_.reset(worker);
+      seats.push_back(connect(worker));
+    }
+    std::vector<process> started;
+    spawner_ = std::make_unique<spawner>(static_cast<worker_program&>(*this), seats, started);
+    results_.watch(spawner_->fd(), key_of(source::spawner));
+    for (int worker = 0; worker < options_.workers; ++worker) {
+      greet(worker, std::move(started[static_cast<std::size_t>(worker)]));
+    }
+  } catch (const std::exception& error) {
+    broken_ = fmt::format("cannot replace the spawner of the workers: {}", error.what());
+  }
+}
+
+}  // namespace lenskit::detail
