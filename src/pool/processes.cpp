@@ -5,6 +5,7 @@
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/call.hpp>
 #include <lenskit/detail/pool/child.hpp>
+#include <lenskit/detail/pool/crash_handler.hpp>
 #include <lenskit/detail/pool/processes.hpp>
 #include <lenskit/detail/pool/worker_loop.hpp>
 #include <lenskit/detail/wire/reader.hpp>
@@ -39,6 +40,7 @@ processes_engine::processes_engine(std::shared_ptr<workplace> place, process_opt
   attendance_.watch(bell_.fd(), key_of(source::bell));
   all_.watch(results_.fd(), key_of(source::results));
   all_.watch(attendance_.fd(), key_of(source::attendance));
+  prepare_crash_reports();
   std::vector<worker_ends> seats;
   for (int worker = 0; worker < options_.workers; ++worker) seats.push_back(connect(worker));
   std::vector<process> started;
@@ -101,6 +103,7 @@ void processes_engine::greet(int worker, process started) {
 void processes_engine::prepare() noexcept {}
 
 void processes_engine::run(int slot, worker_ends ends) noexcept {
+  report_crashes();
   journal_.keep_only(slot);
   start_worker_logging(ends.log.release());
   if (options_.enter_worker) options_.enter_worker(slot);

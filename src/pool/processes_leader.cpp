@@ -1,7 +1,9 @@
 // What the leading thread does for the processes engine: it hears workers, buries the dead and replaces them.
 #include "processes_keys.hpp"
 
+#include <lenskit/detail/log/progress_board.hpp>
 #include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/pool/crash_handler.hpp>
 #include <lenskit/detail/pool/processes.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 
@@ -164,6 +166,7 @@ void processes_engine::bury(int worker) {
     attendance_.forget(handle.reports->fd());
     handle.reports->finish();
     death.report.log_tail = handle.reports->last_lines();
+    if (const auto crash = handle.reports->crash()) death.stack = describe_crash(*crash);
   }
   death.report.signal = handle.status->signal;
   death.report.exit_code = handle.status->exit_code;
@@ -205,7 +208,11 @@ bool processes_engine::drain_logs(steady::time_point deadline) {
 }
 
 void processes_engine::attend() {
-  while (!drain_logs(steady::time_point::max())) {}
+  auto next_redraw = steady::time_point::max();
+  while (!drain_logs(next_redraw)) {
+    const int pause = progress_board::instance().redraw_if_due();
+    next_redraw = pause < 0 ? steady::time_point::max() : steady::now() + std::chrono::milliseconds(pause);
+  }
 }
 
 // ---- reporting and mending, under the dispatcher's lock ------------------------------------------------------------

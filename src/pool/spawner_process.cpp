@@ -31,7 +31,7 @@ class spawner_life {
   }
 
   void serve() {
-    for (;;) {
+    while (!unheard_) {
       std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}};
       for (const auto& worker : workers_) watched.push_back({worker.handle.pidfd(), POLLIN, 0});
       if (sys::poll(watched.data(), watched.size(), -1) < 0) continue;
@@ -82,7 +82,7 @@ class spawner_life {
       return;
     }
     const int pidfd = workers_.back().handle.pidfd();
-    send_control(control_.get(), {.what = control_message::kind::started, .slot = slot, .pid = pid}, {&pidfd, 1});
+    report({.what = control_message::kind::started, .slot = slot, .pid = pid}, {&pidfd, 1});
   }
 
   // The dead worker pins its process group, so the signal to the group cannot hit a stranger before it is reaped (P4,
@@ -106,7 +106,10 @@ class spawner_life {
     report(message);
   }
 
-  void report(const control_message& message) noexcept { send_control(control_.get(), message); }
+  // A parent that does not hear of a worker would wait for it for ever: better that it sees the spawner go.
+  void report(const control_message& message, std::span<const int> attached = {}) noexcept {
+    if (!send_control(control_.get(), message, attached)) unheard_ = true;
+  }
 
   bool obey() {
     auto request = receive_control(control_.get(), blocking::dont_wait);
@@ -120,6 +123,7 @@ class spawner_life {
   descriptor control_;
   process parent_;
   std::vector<living> workers_;
+  bool unheard_ = false;  // the parent misses a message
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include <lenskit/detail/log/warn.hpp>
+#include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/channel.hpp>

@@ -1,6 +1,6 @@
 #include <lenskit/settings.hpp>
 
-#include <lenskit/detail/log/warn.hpp>
+#include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/os/backend_threads.hpp>
 #include <lenskit/detail/settings/config_file.hpp>
 #include <lenskit/detail/settings/resolve.hpp>

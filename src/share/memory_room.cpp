@@ -1,4 +1,4 @@
-#include <lenskit/detail/log/warn.hpp>
+#include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/os/cgroup.hpp>
 #include <lenskit/detail/share/memory_room.hpp>
 #include <lenskit/error.hpp>

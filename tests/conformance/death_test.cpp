@@ -110,6 +110,8 @@ TEST_CASE("whatever way a worker dies costs its task and nothing else", "[no_tsa
           CHECK(death.exit_code() == way.exit_code);
         }
         CHECK(death.probably_out_of_memory() == (way.signal == SIGKILL));
+        const bool ended_from_outside = way.signal == SIGKILL || way.signal == SIGTERM;
+        CHECK(death.stack().empty() == (!death.signal() || ended_from_outside));
       } catch (...) {
         CHECK(false);
       }

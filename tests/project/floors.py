@@ -18,8 +18,8 @@ FLOORS = [
     (r"", 4),
 ]
 
-# The operating system's rooms, and the files in which a child is forked and started.
-POSIX_ROOMS = r"^(include/lenskit/detail/os/|src/os/|src/pool/(spawner\w*|child)\.[ch]pp$)"
+# The operating system's rooms, and the files in which a child is forked, started and seen to crash.
+POSIX_ROOMS = r"^(include/lenskit/detail/os/|src/os/|src/pool/(spawner\w*|child|crash_handler)\.[ch]pp$)"
 
 # What may be included or called only in some rooms: name, what to look for, where it is allowed.
 ROOMS = [

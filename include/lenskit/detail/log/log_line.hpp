@@ -12,4 +12,6 @@ enum class severity : std::uint8_t { debug, info, warning, error };
 /// default logger. In a worker the parent does so. Throws nothing.
 void log_line(severity how, std::string_view text) noexcept;
 
+inline void log_warning(std::string_view text) noexcept { log_line(severity::warning, text); }
+
 }  // namespace lenskit::detail
