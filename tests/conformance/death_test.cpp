@@ -35,7 +35,9 @@ constexpr bool crashes_are_reported = true;
 constexpr bool crashes_are_reported = false;
 #endif
 
-invoker_options processes(int n_jobs = 2) { return {.n_jobs = n_jobs, .engine = lenskit::engine::processes}; }
+[[maybe_unused]] invoker_options processes(int n_jobs = 2) {
+  return {.n_jobs = n_jobs, .engine = lenskit::engine::processes};
+}
 
 int overflow_stack(int depth) {
   volatile char room[4096];
@@ -51,7 +53,7 @@ struct way_to_die {
   std::optional<int> exit_code;
 };
 
-void no_core() {
+[[maybe_unused]] void no_core() {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
 }
