@@ -54,7 +54,7 @@ vector multiply(const matrix& m, const vector& v) {
   return product;
 }
 
-matrix multiply_matrices(const matrix& a, const matrix& b, bool fail = false) {
+[[maybe_unused]] matrix multiply_matrices(const matrix& a, const matrix& b, bool fail = false) {
   if (fail) throw std::runtime_error("you rang?");
   vector cells(side * side);
   for (std::size_t row = 0; row < side; ++row) {
