@@ -82,7 +82,8 @@ class counting_sink final : public spdlog::sinks::base_sink<std::mutex> {
 
 }  // namespace
 
-TEST_CASE("F2: eight threads of the parent log while it forks, and no child hangs, loses or repeats a record") {
+TEST_CASE("F2: eight threads of the parent log while it forks, and no child hangs, loses or repeats a record",
+          "[no_tsan]") {
   fresh_loggers loggers;
   const auto path = std::filesystem::temp_directory_path() / ("lenskit_f2." + std::to_string(::getpid()));
   auto counts = std::make_shared<counting_sink>();

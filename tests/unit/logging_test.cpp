@@ -130,7 +130,7 @@ TEST_CASE("levels that the parent changes later can be sent to a worker") {
   CHECK(loggers.sink->texts() == std::vector<std::string>{"now", "still"});
 }
 
-TEST_CASE("an asynchronous logger of the parent is synchronous in a worker and keeps its settings") {
+TEST_CASE("an asynchronous logger of the parent is synchronous in a worker and keeps its settings", "[no_tsan]") {
   fresh_loggers loggers;
   spdlog::init_thread_pool(128, 1);
   auto logger = std::make_shared<spdlog::async_logger>("async", loggers.sink, spdlog::thread_pool());

@@ -56,7 +56,7 @@ TEST_CASE("loaded backends are reported with kind, path, version and threads") {
   CHECK(std::string(lenskit::detail::name(backend_kind::openblas)) == "openblas");
 }
 
-TEST_CASE("set_backend_threads sets OpenBLAS and OpenMP for real") {
+TEST_CASE("set_backend_threads sets OpenBLAS and OpenMP for real", "[no_tsan]") {
   const openblas_library blas;
   const openmp_runtime gomp("libgomp.so.1");
   if (!blas.usable() || !gomp.usable()) LENSKIT_SKIP("OpenBLAS or libgomp is not installed");
@@ -122,7 +122,7 @@ TEST_CASE("initialize sets the loaded backends, unless the environment has its o
   }));
 }
 
-TEST_CASE("a worker has the threads of its settings, and the parent keeps its own") {
+TEST_CASE("a worker has the threads of its settings, and the parent keeps its own", "[no_tsan]") {
   const openblas_library blas;
   const openmp_runtime gomp("libgomp.so.1");
   if (!blas.usable() || !gomp.usable()) LENSKIT_SKIP("OpenBLAS or libgomp is not installed");
@@ -143,7 +143,7 @@ TEST_CASE("a worker has the threads of its settings, and the parent keeps its ow
   CHECK(blas.multiply() == 400.0);
 }
 
-TEST_CASE("a worker with one backend thread runs OpenBLAS in one thread") {
+TEST_CASE("a worker with one backend thread runs OpenBLAS in one thread", "[no_tsan]") {
   const openblas_library blas;
   if (!blas.usable()) LENSKIT_SKIP("OpenBLAS is not installed");
   set_backend_threads(4);
@@ -155,7 +155,7 @@ TEST_CASE("a worker with one backend thread runs OpenBLAS in one thread") {
   }));
 }
 
-TEST_CASE("OpenMP runs in workers after it ran in the parent") {
+TEST_CASE("OpenMP runs in workers after it ran in the parent", "[no_tsan]") {
   for (const char* soname : {"libgomp.so.1", "libomp.so.5"}) {
     // A process of its own for each runtime: two of them in one are a trap of a different kind.
     INFO(soname);
@@ -181,7 +181,7 @@ TEST_CASE("OpenMP runs in workers after it ran in the parent") {
   }
 }
 
-TEST_CASE("OpenMP runs in a worker that was forked out of a parallel region, in one thread") {
+TEST_CASE("OpenMP runs in a worker that was forked out of a parallel region, in one thread", "[no_tsan]") {
   const openmp_runtime gomp("libgomp.so.1");
   if (!gomp.usable()) LENSKIT_SKIP("libgomp is not installed");
   static bool held = false;
