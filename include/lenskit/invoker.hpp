@@ -215,6 +215,7 @@ class invoker {
   template <class... Rs>
   std::unique_ptr<detail::task_stream> open(detail::result_order order, Rs&&... ranges) {
     if (!pool_) throw invoker_closed("invoker was moved from");
+    pool_->check_caller();
     constexpr detail::task_body body =
         &detail::run_tasks<Model, Fn, std::ranges::range_value_t<std::remove_reference_t<Rs>>...>;
     auto source = std::make_unique<detail::zip_source<Rs...>>(std::forward<Rs>(ranges)...);

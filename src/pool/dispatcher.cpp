@@ -44,11 +44,15 @@ dispatcher::~dispatcher() {
 
 bool dispatcher::own_process() const noexcept { return sys::getpid() == owner_; }
 
-std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
+void dispatcher::check_caller() const {
   if (!own_process()) {
     throw invoker_closed(fmt::format("an invoker of process {} cannot be used in process {}", owner_, sys::getpid()));
   }
   if (engine_->runs_here()) throw invoker_closed("an invoker cannot be used by a task that it runs");
+}
+
+std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
+  check_caller();
   auto call = std::make_shared<call_state>(std::move(plan));
   const lock held(mutex_);
   if (closed_) throw invoker_closed("invoker was shut down");

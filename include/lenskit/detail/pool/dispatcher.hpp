@@ -54,6 +54,10 @@ class dispatcher final : private engine_listener {
   dispatcher& operator=(const dispatcher&) = delete;
   ~dispatcher();
 
+  /// Throws invoker_closed if the calling thread can have no call: it runs a task of this pool, or is in another
+  /// process. Asked before the pool is shared: the last owner must never be one of its own workers, which cannot wait
+  /// for itself.
+  void check_caller() const;
   /// Starts a call. Throws invoker_closed or broken_pool.
   [[nodiscard]] std::shared_ptr<call_state> open(call_plan plan);
   /// Adds the next tasks of a call and gives them to a worker if one has room. Does not block.
