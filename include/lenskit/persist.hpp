@@ -115,7 +115,7 @@ requires(!std::is_reference_v<M> && !std::is_const_v<M> && std::is_move_construc
     [[nodiscard]] persisted_model<M> persist(M&& model, const persist_options& options = {}) {
   if (detail::choose_method(options, detail::storable<M>) != persist_method::inherit)
     return persist(std::as_const(model), options);
-  return detail::persist_as<M>(std::make_shared<const M>(std::move(model)), options, detail::naming::named);
+  return detail::persist_as<M>(std::make_shared<const M>(std::forward<M>(model)), options, detail::naming::named);
 }
 
 }  // namespace lenskit

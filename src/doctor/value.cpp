@@ -35,9 +35,9 @@ std::string spaces(int count) { return spaces(static_cast<std::size_t>(count)); 
 }  // namespace
 
 value::value(table entries) : kind_(kind::table) {
-  for (auto& [key, entry] : entries) {
-    keys_.push_back(std::move(key));
-    items_.push_back(std::move(entry));
+  for (auto& entry : entries) {
+    keys_.push_back(std::move(entry.first));
+    items_.push_back(std::move(entry.second));
   }
 }
 

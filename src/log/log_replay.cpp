@@ -34,7 +34,8 @@ spdlog::logger* log_replay::logger_for(std::string_view name) {
   std::string owned(name);
   auto logger = registered.get(owned);
   if (!logger) logger = registered.default_logger();
-  return known_.emplace_back(std::move(owned), std::move(logger)).logger.get();
+  known_.push_back({std::move(owned), std::move(logger)});
+  return known_.back().logger.get();
 }
 
 spdlog::source_loc log_replay::source_of(const log_record& record) {

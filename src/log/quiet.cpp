@@ -103,7 +103,7 @@ void call_with_loggers_quiet(void (*call)(void*), void* context) {
   was_quiet = free_within(registry_mutex(), patience_for_registry);
   if (was_quiet) {
     std::vector<logger_ptr> loggers;
-    registered.apply_all([&](const logger_ptr logger) {
+    registered.apply_all([&](const logger_ptr& logger) {
       if (has_something_to_flush(*logger)) loggers.push_back(logger);
     });
     try {

@@ -16,8 +16,8 @@
 namespace lenskit::detail {
 namespace {
 
-constexpr std::size_t bulk = 64 * 1024;
-constexpr std::size_t fair_share = 1024 * 1024;
+constexpr std::size_t bulk = std::size_t{64} << 10;
+constexpr std::size_t fair_share = std::size_t{1} << 20;
 constexpr std::size_t max_partials = 1024;
 constexpr std::size_t max_partial_bytes = std::size_t{64} << 20;
 
@@ -69,7 +69,7 @@ report_reader::report_reader(descriptor read_end, pid_t pid, std::optional<int> 
   const int flags = sys::fcntl(pipe_.get(), F_GETFL);
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) sys::fcntl(pipe_.get(), F_SETFL, flags | O_NONBLOCK);
   // More room for bursts; without it, or without the right to it, workers only wait sooner.
-  constexpr long room = 256 * 1024;
+  constexpr long room = 256L << 10;
   sys::fcntl(pipe_.get(), F_SETPIPE_SZ, room);
 }
 

@@ -59,8 +59,8 @@ std::string describe_crash(const crash_notice& notice) {
   std::string text;
   for (std::size_t i = 0; i < notice.frames.size(); ++i) {
     const auto address = notice.frames[i];
-    text += fmt::format("{:>3} {:#x} {}", i, address,
-                        boost::stacktrace::frame(reinterpret_cast<const void*>(address)).name());
+    const auto* place = reinterpret_cast<const void*>(address);  // NOLINT(performance-no-int-to-ptr)
+    text += fmt::format("{:>3} {:#x} {}", i, address, boost::stacktrace::frame(place).name());
     if (const auto file = find_loaded_file(address))
       text += fmt::format(" ({}+{:#x})", file->path, address - file->base);
     text += '\n';

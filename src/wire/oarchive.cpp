@@ -98,7 +98,7 @@ void oarchive::widen() {
 }
 
 std::pair<oarchive::sent_object*, bool> oarchive::enlist(const void* object, const void* type) {
-  if (object_count_ * 2 >= objects_.size()) widen();
+  if (object_count_ * std::size_t{2} >= objects_.size()) widen();
   auto at = hash_of(object, type) & (objects_.size() - 1);
   for (; objects_[at].address != nullptr; at = (at + 1) & (objects_.size() - 1))
     if (objects_[at].address == object && objects_[at].type == type) return {&objects_[at], false};
