@@ -75,7 +75,9 @@ std::vector<std::pair<pid_t, std::string>> processes_of_session(pid_t session) {
     char state = '?';
     pid_t parent = 0, group = 0, its_session = 0;
     std::sscanf(stat.c_str() + close + 1, " %c %d %d %d", &state, &parent, &group, &its_session);
-    if (its_session == session) found.emplace_back(std::stoi(name), stat.substr(0, close + 1) + ' ' + state);
+    constexpr pid_t init = 1;  // reaps what an ended process left to it, in its own time
+    if (its_session == session && !(state == 'Z' && parent == init))
+      found.emplace_back(std::stoi(name), stat.substr(0, close + 1) + ' ' + state);
   }
   return found;
 }

@@ -21,7 +21,9 @@
 namespace lenskit::soak {
 
 const std::vector<trial>& all_trials() {
-  static const std::vector<trial> trials{};
+  static const std::vector<trial> trials{
+      {"kill-matrix", "a worker broken at each point of the protocol, in each way", 150, 1485, kill_matrix},
+  };
   return trials;
 }
 

@@ -29,6 +29,8 @@ struct trial {
   std::vector<score> (*run)(const settings&);
 };
 
+std::vector<score> kill_matrix(const settings&);
+
 /// Every trial, in the order of the scorecard.
 const std::vector<trial>& all_trials();
 
