@@ -16,7 +16,9 @@ std::string ending(const death_report& report) {
         "killed by {} (signal {}{}){}",
         ::sigabbrev_np(*report.signal) ? fmt::format("SIG{}", ::sigabbrev_np(*report.signal)) : "an unnamed signal",
         *report.signal, report.core_dumped ? ", core dumped" : "",
-        report.probably_out_of_memory ? ", probably out of memory" : "");
+        report.stopped                  ? ", because it had been stopped and did not go on"
+        : report.probably_out_of_memory ? ", probably out of memory"
+                                        : "");
   }
   if (report.exit_code) return fmt::format("exited with code {}", *report.exit_code);
   return "ended in an unknown way";

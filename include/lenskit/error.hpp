@@ -60,6 +60,7 @@ struct death_report {
   std::chrono::nanoseconds elapsed{};   ///< running time of the task in hand
   std::size_t peak_memory = 0;          ///< bytes, largest resident set of the worker; 0 if unknown
   std::vector<std::string> log_tail{};  ///< the last log lines of the worker, oldest first
+  bool stopped = false;                 ///< it had been stopped (SIGSTOP) and did not go on, so the pool killed it
 };
 
 /// The process that ran a task died. Costs exactly that task; the worker is replaced.
@@ -72,6 +73,7 @@ class worker_died : public std::runtime_error, public task_error {
   [[nodiscard]] bool probably_out_of_memory() const noexcept { return report_->probably_out_of_memory; }
   [[nodiscard]] std::chrono::nanoseconds elapsed() const noexcept { return report_->elapsed; }
   [[nodiscard]] std::size_t peak_memory() const noexcept { return report_->peak_memory; }
+  [[nodiscard]] bool stopped() const noexcept { return report_->stopped; }
   [[nodiscard]] const std::vector<std::string>& log_tail() const noexcept { return report_->log_tail; }
 
  private:

@@ -25,6 +25,17 @@ bool process::wait_ended(steady::time_point deadline) const noexcept {
   }
 }
 
+std::optional<bool> process::newly_stopped() const noexcept {
+  std::optional<bool> stopped;
+  for (;;) {
+    siginfo_t info{};
+    const int options = WSTOPPED | WCONTINUED | WNOHANG;
+    if (sys::retry([&]() noexcept { return sys::waitid(pidfd_.get(), info, options); }) != 0) return stopped;
+    if (info.si_pid == 0) return stopped;
+    stopped = info.si_code == CLD_STOPPED;
+  }
+}
+
 std::optional<exit_status> process::reap() const noexcept {
   siginfo_t info{};
   rusage usage{};

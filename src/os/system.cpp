@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
@@ -65,6 +66,11 @@ struct shortened {
 
 void intercept(interceptor* hook) noexcept { installed.store(hook); }
 
+void reach(moment which) {
+  if (auto* hook = installed.load(std::memory_order_relaxed)) [[unlikely]]
+    hook->reach(which);
+}
+
 bool interrupted() noexcept { return errno == EINTR; }
 
 bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK; }
@@ -113,6 +119,7 @@ const char* name(call which) noexcept {
     case call::fsync: return "fsync";
     case call::flock: return "flock";
     case call::fstatfs: return "fstatfs";
+    case call::signalfd: return "signalfd";
   }
   return "unknown call";
 }
@@ -143,6 +150,12 @@ int timerfd_settime(int fd, std::int64_t nanoseconds) noexcept {
   return guarded(call::timerfd, [&] { return ::timerfd_settime(fd, 0, &once, nullptr); });
 }
 
+int signalfd(int signal) noexcept {
+  sigset_t only;
+  ::sigemptyset(&only);
+  ::sigaddset(&only, signal);
+  return guarded(call::signalfd, [&] { return ::signalfd(-1, &only, SFD_NONBLOCK | SFD_CLOEXEC); });
+}
 int eventfd() noexcept {
   return guarded(call::eventfd, [] { return ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); });
 }

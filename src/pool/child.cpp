@@ -15,8 +15,10 @@
 #include <cstring>
 
 // Present only in a build with coverage: what a process that ends by _exit must call, or its counts are lost (F9).
+// NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming)
 extern "C" void __gcov_dump() __attribute__((weak));
 extern "C" int __llvm_profile_write_file() __attribute__((weak));
+// NOLINTEND(bugprone-reserved-identifier, readability-identifier-naming)
 
 namespace lenskit::detail {
 namespace {
@@ -60,6 +62,7 @@ void receive_signals() noexcept {
 }
 
 void leave_child(int code) noexcept {
+  sys::reach(sys::moment::leaving);
   if (::__fpending(stdout) > 0) std::fflush(stdout);
   if (__gcov_dump) __gcov_dump();
   if (__llvm_profile_write_file) __llvm_profile_write_file();

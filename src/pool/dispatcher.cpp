@@ -21,6 +21,12 @@ constexpr double chunk_result_bytes = 1 << 20;
 // What a call may hold if its consumer sets no limit: enough for uneven tasks to even out behind a slow one.
 constexpr std::size_t window_chunks = 64;  // for each worker
 constexpr std::size_t window_bytes = std::size_t{64} << 20;
+// A worker that has work, runs no task and does not get on in this time has stalled: the library's own code takes
+// microseconds. Two looks, so that a parent that was itself stopped for a while blames nobody.
+constexpr steady::duration least_stall_patience = 1s;
+constexpr steady::duration most_stall_patience = 10s;
+constexpr int looks_to_stall = 2;
+
 }  // namespace
 
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
@@ -244,6 +250,7 @@ void dispatcher::lead(lock& held, bool attending) {
   held.lock();
   engine_->report(*this);
   enforce_deadlines();
+  find_stalled();
   feed_workers();
   rebalance();
 }
@@ -274,10 +281,17 @@ void dispatcher::attend_while_open() {
   }
 }
 
+steady::duration dispatcher::stall_patience() const {
+  if (!options_.task_timeout) return most_stall_patience;
+  return std::clamp<steady::duration>(*options_.task_timeout, least_stall_patience, most_stall_patience);
+}
+
 steady::time_point dispatcher::next_deadline() const {
-  if (!options_.task_timeout || outstanding_ == 0) return steady::time_point::max();
+  if (outstanding_ == 0) return steady::time_point::max();
+  const auto next_look = std::max(look_for_stalls_at_, steady::now());
+  if (!options_.task_timeout) return next_look;
   // A task that starts later than now cannot be due earlier than this.
-  auto deadline = steady::now() + *options_.task_timeout;
+  auto deadline = std::min(next_look, steady::now() + *options_.task_timeout);
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
     const auto task = engine_->in_hand(static_cast<int>(worker));
     if (!task || lanes_[worker].timed_out_index) continue;
@@ -300,6 +314,21 @@ void dispatcher::enforce_deadlines() {
     in.timed_out_chunk = task->chunk;
     in.timed_out_index = (*found)->first_index + task->position;
     engine_->end_worker(static_cast<int>(worker));
+  }
+}
+
+void dispatcher::find_stalled() {
+  const auto now = steady::now();
+  if (now < look_for_stalls_at_) return;
+  look_for_stalls_at_ = now + stall_patience() / looks_to_stall;
+  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
+    auto& in = lanes_[worker];
+    auto seen = in.in_flight.empty() ? std::nullopt : engine_->between_tasks(static_cast<int>(worker));
+    in.unchanged = seen && seen == in.seen ? in.unchanged + 1 : 0;
+    in.seen = seen;
+    if (in.unchanged < looks_to_stall || in.stalled) continue;
+    in.stalled = true;
+    engine_->end_stalled(static_cast<int>(worker));
   }
 }
 

@@ -193,9 +193,11 @@ void dispatcher::on_death(int worker, worker_death death) {
   auto& in = lanes_[static_cast<std::size_t>(worker)];
   const auto lost = std::exchange(in.in_flight, {});
   outstanding_ -= lost.size();
-  if (!death.ended_by_pool) {
+  const bool stalled = std::exchange(in.stalled, false);
+  in.unchanged = 0;
+  if (!death.ended_by_pool || stalled) {
     ++deaths_in_a_row_;
-    last_deaths_.push_back(describe(death));
+    last_deaths_.push_back(stalled ? fmt::format("worker {}: stalled outside of a task", death.pid) : describe(death));
     if (last_deaths_.size() > remembered_deaths) last_deaths_.pop_front();
   }
   // Backwards, because each goes to the front of the backlog.
@@ -245,9 +247,9 @@ void dispatcher::settle_death(const std::shared_ptr<chunk>& work, const worker_d
   if (work->call->plan.order == result_order::of_completion && !work->parts.empty()) work->call->ready.push_back(work);
 }
 
-void dispatcher::on_broken(std::string why) { break_pool(std::move(why)); }
+void dispatcher::on_broken(std::string why) { break_pool(why); }
 
-void dispatcher::break_pool(std::string why) {
+void dispatcher::break_pool(const std::string& why) {
   if (broken_) return;
   broken_ = std::make_exception_ptr(broken_pool(why, {last_deaths_.begin(), last_deaths_.end()}));
   fail_everything(broken_);

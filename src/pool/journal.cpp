@@ -26,6 +26,7 @@ void journal::reset(int worker) noexcept {
   block.bytes.store(0);
   block.started_at.store(0);
   block.chunk_started_at.store(0);
+  block.ready.store(0);
 }
 
 void journal::keep_only(int worker) noexcept {

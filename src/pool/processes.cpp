@@ -42,6 +42,7 @@ processes_engine::processes_engine(std::shared_ptr<workplace> place, process_opt
   all_.watch(attendance_.fd(), key_of(source::attendance));
   prepare_crash_reports();
   std::vector<worker_ends> seats;
+  seats.reserve(handles_.size());
   for (int worker = 0; worker < options_.workers; ++worker) seats.push_back(connect(worker));
   std::vector<process> started;
   spawner_ = std::make_unique<spawner>(static_cast<worker_program&>(*this), seats, started);
@@ -68,6 +69,7 @@ worker_ends processes_engine::connect(int worker) {
   handle.awaiting_room = handle.end_requested = false;
   handle.unreachable = handle.killed = false;
   handle.sequence = 0;
+  handle.bytes_sent = handle.bytes_received = 0;
   handle.levels_version = 0;
   handle.kill_at = steady::time_point::max();
   handle.ended_at = {};
@@ -99,8 +101,6 @@ void processes_engine::greet(int worker, process started) {
 }
 
 // ---- in the worker -------------------------------------------------------------------------------------------------
-
-void processes_engine::prepare() noexcept {}
 
 void processes_engine::run(int slot, worker_ends ends) noexcept {
   report_crashes();
@@ -158,6 +158,7 @@ void processes_engine::flush(int worker) noexcept {
   transfer last;
   while (!handle.outgoing.empty() && last.state == transfer::end::more) {
     last = handle.outgoing.front().send(handle.stream.get());
+    handle.bytes_sent += last.bytes;
     if (last.state == transfer::end::more) handle.outgoing.pop_front();
   }
   if (last.state == transfer::end::closed) {
@@ -190,6 +191,14 @@ void processes_engine::end_worker(int worker) noexcept {
   handle.handle.signal(SIGTERM);
 }
 
+// A worker that never became ready may have inherited a lock that a thread of the host held when the spawner was forked
+// (F1); then every worker of that spawner has. Or the spawner itself does not get to forking it.
+void processes_engine::end_stalled(int worker) noexcept {
+  for (int each = 0; each < options_.workers; ++each) spawner_proven_ |= journal_.of(each).ready.load() != 0;
+  if (!spawner_proven_ || at(worker).state == worker_state::starting) spawner_gone_ = true;
+  end_worker(worker);
+}
+
 void processes_engine::kill_overdue() noexcept {
   for (auto& handle : handles_) {
     if (steady::now() < handle.kill_at) continue;
@@ -199,7 +208,7 @@ void processes_engine::kill_overdue() noexcept {
 }
 
 std::optional<worker_engine::task_in_hand> processes_engine::in_hand(int worker) const noexcept {
-  auto& block = const_cast<journal&>(journal_).of(worker);
+  const auto& block = journal_.of(worker);
   task_in_hand task;
   task.chunk = block.chunk.load(std::memory_order_acquire);
   const auto started = block.started.load(std::memory_order_acquire);
@@ -208,6 +217,19 @@ std::optional<worker_engine::task_in_hand> processes_engine::in_hand(int worker)
   if (task.chunk == 0 || started != finished + 1 || task.started_at == 0) return std::nullopt;
   task.position = finished;
   return task;
+}
+
+std::optional<worker_engine::activity> processes_engine::between_tasks(int worker) const noexcept {
+  const auto& block = journal_.of(worker);
+  const auto& handle = handles_[static_cast<std::size_t>(worker)];
+  activity seen;
+  seen.chunk = block.chunk.load(std::memory_order_acquire);
+  seen.started = block.started.load(std::memory_order_acquire);
+  seen.finished = block.finished.load(std::memory_order_acquire);
+  if (seen.chunk != 0 && seen.started == seen.finished + 1) return std::nullopt;
+  seen.base = block.base.load(std::memory_order_acquire);
+  seen.bytes_moved = handle.bytes_sent + handle.bytes_received;
+  return seen;
 }
 
 void processes_engine::interrupt() noexcept {

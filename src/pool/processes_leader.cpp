@@ -29,6 +29,7 @@ constexpr auto spawner_patience = 1s;
 
 steady::time_point processes_engine::own_deadline() const {
   auto deadline = steady::time_point::max();
+  if (spawner_gone_ && !stopping_) return steady::time_point{};  // found out under the lock
   for (const auto& handle : handles_) {
     deadline = std::min(deadline, handle.kill_at);
     if (handle.state == worker_state::vacant && !stopping_) deadline = std::min(deadline, handle.retry_at);
@@ -96,6 +97,7 @@ void processes_engine::receive_from(int worker) {
     transfer result;
     try {
       result = handle.incoming->receive(handle.stream.get(), blocking::dont_wait);
+      handle.bytes_received += result.bytes;
       while (auto message = handle.incoming->next()) take_message(worker, std::move(*message));
     } catch (const serialization_error&) {  // it has lost its senses: nothing it says can be believed any more
       result.state = transfer::end::closed;
@@ -171,10 +173,11 @@ void processes_engine::bury(int worker) {
   death.report.signal = handle.status->signal;
   death.report.exit_code = handle.status->exit_code;
   death.report.core_dumped = handle.status->core_dumped;
+  death.report.stopped = handle.status->stopped;
   death.report.peak_memory = handle.status->peak_memory;
   death.ended_by_pool = handle.end_requested;
-  death.report.probably_out_of_memory =
-      handle.status->signal == SIGKILL && !handle.end_requested && !handle.killed && !spawner_gone_;
+  death.report.probably_out_of_memory = handle.status->signal == SIGKILL && !handle.status->stopped &&
+                                        !handle.end_requested && !handle.killed && !spawner_gone_;
   death.will = read_last_will(journal_.of(worker));
   handle.status.reset();
   handle.ended_at = {};
@@ -251,6 +254,7 @@ void processes_engine::report(engine_listener& listener) {
 void processes_engine::replace(int worker) {
   constexpr int most_failures = 12;
   auto& handle = at(worker);
+  spawner_proven_ |= journal_.of(worker).ready.load() != 0;
   journal_.reset(worker);
   try {
     const auto ends = connect(worker);
@@ -269,7 +273,7 @@ void processes_engine::replace(int worker) {
 
 // The spawner was killed, and every worker with it. Another is forked; it sees the model as it is now.
 void processes_engine::replace_spawner() {
-  spawner_gone_ = false;
+  spawner_gone_ = spawner_proven_ = false;
   results_.forget(spawner_->fd());
   spawner_->end();
   try {

@@ -29,6 +29,7 @@ exit_status status_of(const control_message& message) {
   if (message.by_signal == 1) status.signal = message.value;
   if (message.by_signal == 0) status.exit_code = message.value;
   status.core_dumped = message.core_dumped != 0;
+  status.stopped = message.stopped != 0;
   status.peak_memory = message.peak_memory;
   return status;
 }

@@ -4,6 +4,8 @@
 #include <lenskit/detail/pool/child.hpp>
 #include <lenskit/detail/pool/control.hpp>
 
+#include <sys/signalfd.h>
+
 #include <signal.h>
 #include <unistd.h>
 
@@ -13,10 +15,17 @@
 namespace lenskit::detail {
 namespace {
 
+// How long a worker may be stopped. Only a debugger or an administrator continues what has stopped itself.
+constexpr auto stop_patience = std::chrono::seconds(1);
+
 class spawner_life {
  public:
   spawner_life(worker_program& program, pid_t parent, descriptor control)
-      : program_(program), control_(std::move(control)), parent_(process::open(parent)) {}
+      : program_(program), control_(std::move(control)), parent_(process::open(parent)) {
+    if (!program_.ends_stopped_workers()) return;
+    const auto gate = descriptor_gate();
+    stops_ = descriptor(sys::signalfd(SIGCHLD));  // blocked here, as every signal is
+  }
 
   void fork_worker(int slot, worker_ends ends) {
     const pid_t self = ::getpid();
@@ -32,14 +41,17 @@ class spawner_life {
 
   void serve() {
     while (!unheard_) {
-      std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}};
+      std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}, {stops_.get(), POLLIN, 0}};
+      const auto others = watched.size();
       for (const auto& worker : workers_) watched.push_back({worker.handle.pidfd(), POLLIN, 0});
-      if (sys::poll(watched.data(), watched.size(), -1) < 0) continue;
+      if (sys::poll(watched.data(), watched.size(), milliseconds_until(next_overdue())) < 0) continue;
       if (watched[1].revents != 0) return;
       // Deaths first, so that a slot's old worker is reported ended before its new one starts.
-      for (std::size_t i = watched.size(); i-- > 2;) {
-        if (watched[i].revents != 0) bury(i - 2);
+      for (std::size_t i = watched.size(); i-- > others;) {
+        if (watched[i].revents != 0) bury(i - others);
       }
+      if (watched[2].revents != 0) note_stops();
+      end_the_overdue();
       if (watched[0].revents != 0 && !obey()) return;
     }
   }
@@ -57,9 +69,42 @@ class spawner_life {
   struct living {
     int slot;
     process handle;
+    steady::time_point overdue_at = steady::time_point::max();  // when it will have been stopped for too long
+    bool overdue = false;
   };
 
+  void note_stops() noexcept {
+    signalfd_siginfo told;
+    while (sys::read(stops_.get(), &told, sizeof told) > 0) continue;
+    for (auto& worker : workers_) {
+      const auto stopped = worker.handle.newly_stopped();
+      if (!stopped) continue;
+      worker.overdue_at = *stopped ? steady::now() + stop_patience : steady::time_point::max();
+    }
+  }
+
+  [[nodiscard]] steady::time_point next_overdue() const noexcept {
+    auto next = steady::time_point::max();
+    for (const auto& worker : workers_) next = std::min(next, worker.overdue_at);
+    return next;
+  }
+
+  void end_the_overdue() noexcept {
+    const auto now = steady::now();
+    for (auto& worker : workers_) {
+      if (now < worker.overdue_at) continue;
+      if (now - worker.overdue_at > stop_patience) {  // this process was stopped as well
+        worker.overdue_at = now + stop_patience;
+        continue;
+      }
+      worker.overdue_at = steady::time_point::max();
+      worker.overdue = true;
+      kill_group(worker.handle);
+    }
+  }
+
   [[noreturn]] void become_worker(pid_t spawner, int slot, worker_ends ends) noexcept {
+    sys::reach(sys::moment::forked);
     const int stream = ends.stream.release();
     const int log = ends.log.release();
     start_child({stream, log}, "lenskit-worker");
@@ -101,6 +146,7 @@ class spawner_life {
     message.by_signal = status->signal ? 1 : status->exit_code ? 0 : -1;
     message.value = status->signal ? *status->signal : status->exit_code.value_or(0);
     message.core_dumped = status->core_dumped ? 1 : 0;
+    message.stopped = worker.overdue ? 1 : 0;
     message.peak_memory = status->peak_memory;
     workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(which));
     report(message);
@@ -122,6 +168,7 @@ class spawner_life {
   worker_program& program_;
   descriptor control_;
   process parent_;
+  descriptor stops_;  // tells that a worker may have been stopped; empty where nobody cares
   std::vector<living> workers_;
   bool unheard_ = false;  // the parent misses a message
 };
@@ -132,7 +179,6 @@ class spawner_life {
 // parent, whose end ends this process too.
 void run_spawner(worker_program& program, pid_t parent, int control) noexcept {
   start_child({control}, "lenskit-spawner");
-  program.prepare();
   try {
     spawner_life life(program, parent, descriptor(control));
     if (::getppid() == parent) life.serve();

@@ -54,6 +54,7 @@ std::array<iovec, 4> outgoing_message::parts() noexcept {
 }
 
 transfer outgoing_message::send(int fd) noexcept {
+  const auto before = sent_;
   for (;;) {
     auto all = parts();
     auto skip = sent_;
@@ -64,10 +65,10 @@ transfer outgoing_message::send(int fd) noexcept {
     }
     std::size_t left = 0;
     for (const auto& part : all) left += part.iov_len;
-    if (left == 0) return {};
+    if (left == 0) return {sent_ - before, transfer::end::more, 0};
     const auto result = send_some(fd, all, blocking::dont_wait);
     sent_ += result.bytes;
-    if (result.state != transfer::end::more) return result;
+    if (result.state != transfer::end::more) return {sent_ - before, result.state, result.error};
   }
 }
 

@@ -30,11 +30,14 @@ class worker final : public result_sink {
       : stream_(std::move(stream)), place_(place), recorder_(block, *this, true) {}
 
   void serve() {
+    recorder_.be_ready();
+    sys::reach(sys::moment::ready);
     while (auto message = next_tasks()) {
       running_ = message->head.chunk;
       recall_running_ = false;
       remember_seed(message->seed());
       recorder_.begin(message->head, *seed_);
+      sys::reach(sys::moment::accepted);
       adopt_new_loggers();
       run_chunk(place_, message->head.body, message->arguments(), recorder_);
       running_ = 0;
@@ -52,6 +55,7 @@ class worker final : public result_sink {
     header = make_frame_header(static_cast<std::uint8_t>(message::results), sequence_++, std::span(parts).subspan(1),
                                attached.size());
     std::vector<int> numbers;
+    numbers.reserve(attached.size());
     for (const auto& each : attached) numbers.push_back(each.get());
     if (!send_all(stream_.get(), parts, numbers)) leave_child(0);  // the parent is gone or has closed the pool
   }

@@ -16,6 +16,7 @@ struct exit_status {
   std::optional<int> signal{};
   std::optional<int> exit_code{};
   bool core_dumped = false;
+  bool stopped = false;         ///< it was ended because it had been stopped (SIGSTOP) and did not go on
   std::size_t peak_memory = 0;  ///< bytes; 0 if unknown
 };
 
@@ -37,6 +38,8 @@ class process {
   void signal(int signal) const noexcept;
   /// Waits until the process has ended; false if it had not by `deadline`.
   [[nodiscard]] bool wait_ended(steady::time_point deadline) const noexcept;
+  /// Whether a child was stopped or went on since this was last asked: true and false; nothing if neither.
+  [[nodiscard]] std::optional<bool> newly_stopped() const noexcept;
   /// Reaps an ended child and tells how it ended; empty status where somebody else reaped it. Does not block.
   [[nodiscard]] std::optional<exit_status> reap() const noexcept;
 

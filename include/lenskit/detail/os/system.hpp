@@ -67,6 +67,15 @@ enum class call {
   fsync,
   flock,
   fstatfs,
+  signalfd,
+};
+
+/// Where in a worker's life a test can break it, besides at a system call and in the task itself.
+enum class moment {
+  forked,    ///< the process exists
+  ready,     ///< it waits for its first message
+  accepted,  ///< it has noted that it has a chunk in hand, and started no task of it
+  leaving,   ///< it is about to end by itself
 };
 
 /// What a test puts between the library and the kernel. Called on whatever thread makes the call.
@@ -77,10 +86,15 @@ class interceptor {
   virtual int fail(call which) noexcept = 0;
   /// The number of bytes a transfer may move at most: lets a test force short reads and writes.
   virtual std::size_t shorten(call, std::size_t bytes) noexcept { return bytes; }
+  /// Runs at that moment, in the worker.
+  virtual void reach(moment) {}
 };
 
 /// Installs `hook` for the whole process (null removes it). Not for concurrent use with itself. Inherited by fork.
 void intercept(interceptor* hook) noexcept;
+
+/// Tells the interceptor that this worker has come so far.
+void reach(moment which);
 
 /// The name of a call, for messages and test reports.
 const char* name(call which) noexcept;
@@ -93,6 +107,7 @@ int memfd_create(const char* name, unsigned flags) noexcept;
 int timerfd() noexcept;                                           // monotonic, non-blocking, close-on-exec
 int timerfd_settime(int fd, std::int64_t nanoseconds) noexcept;   // once, from now
 int eventfd() noexcept;                                           // non-blocking, close-on-exec
+int signalfd(int signal) noexcept;                                // of one signal; non-blocking, close-on-exec
 int open(const char* path, int flags, mode_t mode = 0) noexcept;  // O_CLOEXEC added
 int unlink(const char* path) noexcept;
 int linkat(int old_dir, const char* old_path, int new_dir, const char* new_path, int flags) noexcept;

@@ -21,6 +21,7 @@ struct control_message {
   std::int32_t value = 0;      ///< errno, signal or exit code
   std::int32_t by_signal = 0;  ///< 1: `value` is a signal, 0: an exit code, -1: nothing is known
   std::int32_t core_dumped = 0;
+  std::int32_t stopped = 0;
   std::uint64_t peak_memory = 0;
 };
 

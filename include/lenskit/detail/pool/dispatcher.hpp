@@ -86,6 +86,9 @@ class dispatcher final : private engine_listener {
     std::deque<std::shared_ptr<chunk>> in_flight;
     std::optional<std::uint64_t> timed_out_index;  // in the map call, of the task its worker was ended for
     std::uint64_t timed_out_chunk = 0;
+    std::optional<worker_engine::activity> seen;  // when last looked at, if it was between tasks with work to do
+    int unchanged = 0;                            // times in a row that it was seen so
+    bool stalled = false;                         // and was ended for it
   };
 
   void on_results(int worker, pid_t pid, frame message) override;
@@ -98,6 +101,8 @@ class dispatcher final : private engine_listener {
   void attend_while_open();
   [[nodiscard]] steady::time_point next_deadline() const;
   void enforce_deadlines();
+  void find_stalled();
+  [[nodiscard]] steady::duration stall_patience() const;
   void feed_workers();
   [[nodiscard]] int roomiest_worker() const;
   [[nodiscard]] double queued_ns(const lane& in) const;
@@ -109,7 +114,7 @@ class dispatcher final : private engine_listener {
   void rebalance();
   void settle_death(const std::shared_ptr<chunk>& work, const worker_death& death, const lane& in);
   void fail_everything(const std::exception_ptr& failure);
-  void break_pool(std::string why);
+  void break_pool(const std::string& why);
   void stop_if_requested();
   [[nodiscard]] bool own_process() const noexcept;
 
@@ -123,6 +128,7 @@ class dispatcher final : private engine_listener {
   bool standing_in_ = false;  // the leader is the attendant
   int waiting_ = 0;           // consumers that wait for the leader
   std::size_t outstanding_ = 0;
+  steady::time_point look_for_stalls_at_{};
   steady::time_point led_at_{};
   bool bell_set_ = false;
 

@@ -60,6 +60,19 @@ class worker_engine {
     std::int64_t started_at = 0;
   };
   [[nodiscard]] virtual std::optional<task_in_hand> in_hand(int worker) const noexcept = 0;
+  /// What a worker has done so far: changes whenever it gets on.
+  struct activity {
+    std::uint64_t chunk = 0;
+    std::uint64_t bytes_moved = 0;
+    std::uint32_t base = 0;
+    std::uint32_t started = 0;
+    std::uint32_t finished = 0;
+    friend bool operator==(const activity&, const activity&) = default;
+  };
+  /// The activity of a worker that runs no task, but the library's own code; nothing if it runs one, or cannot stall.
+  [[nodiscard]] virtual std::optional<activity> between_tasks(int) const noexcept { return std::nullopt; }
+  /// Ends a worker that has work and does not get to it.
+  virtual void end_stalled(int) noexcept {}
   /// Tells the listener what `wait` collected, and mends what broke.
   virtual void report(engine_listener& listener) = 0;
 

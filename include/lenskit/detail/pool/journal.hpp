@@ -28,6 +28,7 @@ struct journal_block {
   std::atomic<std::uint64_t> bytes;         ///< used of `results`
   std::atomic<std::int64_t> started_at;     ///< monotonic ns; kept only where tasks have a deadline
   std::atomic<std::int64_t> chunk_started_at;
+  std::atomic<std::uint32_t> ready;  ///< 1 once the worker waits for its first message
   alignas(64) std::byte results[bytes_in_all - 64];
 };
 static_assert(sizeof(journal_block) == journal_block::bytes_in_all);
@@ -56,6 +57,7 @@ class journal {
   journal& operator=(const journal&) = delete;
 
   [[nodiscard]] journal_block& of(int worker) noexcept { return blocks_[worker]; }
+  [[nodiscard]] const journal_block& of(int worker) const noexcept { return blocks_[worker]; }
   /// Makes a block as new, for a replacement. Only while no worker uses it.
   void reset(int worker) noexcept;
   /// In a worker: takes the other workers' blocks out of reach.

@@ -37,6 +37,8 @@ class processes_engine final : public worker_engine, private worker_program {
   void recall(int worker, std::uint64_t chunk) noexcept override;
   void end_worker(int worker) noexcept override;
   [[nodiscard]] std::optional<task_in_hand> in_hand(int worker) const noexcept override;
+  [[nodiscard]] std::optional<activity> between_tasks(int worker) const noexcept override;
+  void end_stalled(int worker) noexcept override;
   void report(engine_listener& listener) override;
   void wait(steady::time_point deadline, bool attending) override;
   void interrupt() noexcept override;
@@ -53,8 +55,9 @@ class processes_engine final : public worker_engine, private worker_program {
     worker_death death{};
   };
 
-  // In the workers.
-  void prepare() noexcept override;
+  // In the spawner and the workers.
+  // Where tasks have a deadline, that is what ends a stopped worker.
+  [[nodiscard]] bool ends_stopped_workers() const noexcept override { return !options_.keeps_time; }
   [[noreturn]] void run(int slot, worker_ends ends) noexcept override;
 
   [[nodiscard]] worker_handle& at(int worker) noexcept { return handles_[static_cast<std::size_t>(worker)]; }
@@ -102,6 +105,7 @@ class processes_engine final : public worker_engine, private worker_program {
   const call_state* levels_checked_for_ = nullptr;
   steady::time_point levels_checked_at_{};
   bool spawner_gone_ = false;
+  bool spawner_proven_ = false;  // one of its workers has been ready
   bool stopping_ = false;
   std::string broken_;
   std::unique_ptr<spawner> spawner_;

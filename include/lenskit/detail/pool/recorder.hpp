@@ -32,6 +32,9 @@ class recorder {
   /// connection carries descriptors.
   recorder(journal_block& block, result_sink& sink, bool attachments);
 
+  /// Notes that the worker waits for its first chunk.
+  void be_ready() noexcept { block_.ready.store(1, std::memory_order_release); }
+
   /// Starts a chunk. `seed` must outlive it.
   void begin(const tasks_head& chunk, const call_seed& seed);
 

@@ -29,8 +29,8 @@ struct worker_ends {
 class worker_program {
  public:
   virtual ~worker_program() = default;
-  /// Runs in the spawner, once, before any worker is forked.
-  virtual void prepare() noexcept = 0;
+  /// Whether the spawner is to end a worker that somebody stops and nobody continues.
+  [[nodiscard]] virtual bool ends_stopped_workers() const noexcept = 0;
   /// Runs in the worker. Never returns.
   [[noreturn]] virtual void run(int slot, worker_ends ends) noexcept = 0;
 };

@@ -23,7 +23,7 @@ class outgoing_message {
   outgoing_message(std::uint64_t sequence, std::uint64_t recalled_chunk);
   outgoing_message(std::uint64_t sequence, std::string levels);
 
-  /// Sends what the connection takes now; `more` if that was all.
+  /// Sends what the connection takes now; `more` if that was all. `bytes` of the transfer: all that were sent.
   transfer send(int fd) noexcept;
 
  private:
@@ -43,7 +43,6 @@ enum class worker_state {
   vacant,    ///< no process, none asked for
   starting,  ///< asked for; what is sent waits in the connection
   running,
-
 };
 
 /// Fields are guarded by the dispatcher's lock, but those marked (leader), which only the leading thread touches.
@@ -54,6 +53,7 @@ struct worker_handle {
   bool awaiting_room = false;             ///< outgoing is not empty and the poller watches for room
   std::uint64_t sequence = 0;             ///< of the next message
   int levels_version = 0;                 ///< of the logger levels that it knows
+  std::uint64_t bytes_sent = 0;           ///< over the stream
   bool end_requested = false;             ///< by end_worker
   std::atomic<bool> unreachable = false;  ///< nothing can be sent to it any more
   steady::time_point kill_at = steady::time_point::max();
@@ -64,6 +64,7 @@ struct worker_handle {
   descriptor log_end;                      // (leader) read end, until the pid is known
   std::shared_ptr<report_reader> reports;  // replaced under the engine's own mutex
   pid_t pid = -1;                          // (leader)
+  std::uint64_t bytes_received = 0;        // (leader)
   steady::time_point ended_at{};           // (leader) when the pidfd said so
   std::optional<exit_status> status;       // (leader)
   int failed_starts = 0;                   // (leader)
