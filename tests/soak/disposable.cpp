@@ -84,6 +84,7 @@ std::vector<std::pair<pid_t, std::string>> processes_of_session(pid_t session) {
 
 struct disposable_processes::running {
   std::string label;
+  int expected_signal = 0;
   pid_t pid = -1;
   notes* shared = nullptr;
   steady::time_point begun = steady::now();
@@ -107,10 +108,11 @@ disposable_processes::~disposable_processes() {
   }
 }
 
-void disposable_processes::start(std::string label, body what) {
+void disposable_processes::start(std::string label, body what, int expected_signal) {
   while (running_.size() >= at_once_) poll_once();
   auto one = std::make_unique<running>();
   one->label = std::move(label);
+  one->expected_signal = expected_signal;
   void* room = ::mmap(nullptr, sizeof(notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (room == MAP_FAILED) throw std::bad_alloc();
   one->shared = new (room) notes;
@@ -160,7 +162,9 @@ bool disposable_processes::settle(running& one) {
     end.took = one.ended_at - one.begun;
     if (WIFEXITED(status)) end.exit_code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
-    if (end.signal != 0 && !end.hung) end.complaints.push_back("killed by signal " + std::to_string(end.signal));
+    if (end.signal != one.expected_signal && !end.hung)
+      end.complaints.push_back("ended by signal " + std::to_string(end.signal) + ", expected " +
+                               std::to_string(one.expected_signal));
   }
   const auto left = processes_of_session(one.pid);
   if (!left.empty() && steady::now() - one.ended_at < grace) return false;

@@ -52,8 +52,9 @@ class disposable_processes {
   disposable_processes(const disposable_processes&) = delete;
   disposable_processes& operator=(const disposable_processes&) = delete;
 
-  /// Blocks while too many run. In the new process, `what` runs and the process ends.
-  void start(std::string label, body what);
+  /// Blocks while too many run. In the new process, `what` runs and the process ends; by `expected_signal`, if that is
+  /// not 0, or it is a complaint.
+  void start(std::string label, body what, int expected_signal = 0);
   /// Waits for all of them.
   void finish();
 

@@ -29,7 +29,11 @@ struct trial {
   std::vector<score> (*run)(const settings&);
 };
 
+std::vector<score> table_a(const settings&);
 std::vector<score> kill_matrix(const settings&);
+std::vector<score> death_latency(const settings&);
+std::vector<score> parent_kill(const settings&);
+std::vector<score> fork_storm(const settings&);
 
 /// Every trial, in the order of the scorecard.
 const std::vector<trial>& all_trials();
