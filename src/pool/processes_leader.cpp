@@ -21,7 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // How long the spawner may take to report a death that the parent has already seen.
-constexpr auto spawner_patience = 1s;
+constexpr auto spawner_patience = 5s;
 
 }  // namespace
 

@@ -1,7 +1,4 @@
 // libFuzzer: any bytes decode to a value or a serialization_error, whatever the type (failure D5).
-//
-//     clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/codec_fuzz.cpp
-//         src/wire/*.cpp src/os/*.cpp src/error.cpp -lfmt -lboost_serialization
 #include <lenskit/detail/wire/codec.hpp>
 #include <lenskit/error.hpp>
 

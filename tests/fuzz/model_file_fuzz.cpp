@@ -1,9 +1,5 @@
 // libFuzzer: any bytes load as a model or are a persist_error (goal G14). Half of the inputs get right checksums, so
 // that what lies behind them is reached.
-//
-//     clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/model_file_fuzz.cpp
-//         src/share/{huge,m,p,s}*.cpp src/wire/*.cpp src/os/*.cpp src/log/warn.cpp src/error.cpp -lspdlog -lfmt
-//         -lboost_serialization
 #include <lenskit/detail/share/model_codec.hpp>
 #include <lenskit/detail/wire/crc32c.hpp>
 #include <lenskit/error.hpp>
