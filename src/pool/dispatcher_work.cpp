@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace lenskit::detail {
@@ -21,6 +22,7 @@ constexpr std::size_t remembered_deaths = 10;
 
 std::string describe(const worker_death& death) {
   const auto& report = death.report;
+  if (death.start_error != 0) return fmt::format("a worker could not be forked: {}", std::strerror(death.start_error));
   if (report.signal) return fmt::format("worker {}: signal {}", death.pid, *report.signal);
   if (report.exit_code) return fmt::format("worker {}: exit code {}", death.pid, *report.exit_code);
   return fmt::format("worker {}: ended in an unknown way", death.pid);
@@ -196,7 +198,7 @@ void dispatcher::on_death(int worker, worker_death death) {
   const bool stalled = std::exchange(in.stalled, false);
   in.unchanged = 0;
   if (!death.ended_by_pool || stalled) {
-    ++deaths_in_a_row_;
+    deaths_in_a_row_ += death.start_error == 0;  // what was never forked is no proof that tasks kill
     last_deaths_.push_back(stalled ? fmt::format("worker {}: stalled outside of a task", death.pid) : describe(death));
     if (last_deaths_.size() > remembered_deaths) last_deaths_.pop_front();
   }

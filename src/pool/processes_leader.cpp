@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 namespace lenskit::detail {
@@ -22,6 +23,9 @@ using namespace std::chrono_literals;
 
 // How long the spawner may take to report a death that the parent has already seen.
 constexpr auto spawner_patience = 5s;
+
+// Forks that fail in a row, with growing pauses, before a slot is given up for lost: seconds.
+constexpr int most_failed_starts = 8;
 
 }  // namespace
 
@@ -79,6 +83,7 @@ void processes_engine::hear_spawner() {
         break;
       case spawner_event::kind::failed:
         ++at(news->slot).failed_starts;
+        at(news->slot).start_error = news->error;
         at(news->slot).status = exit_status{};
         break;
       case spawner_event::kind::gone:
@@ -176,6 +181,7 @@ void processes_engine::bury(int worker) {
   death.report.stopped = handle.status->stopped;
   death.report.peak_memory = handle.status->peak_memory;
   death.ended_by_pool = handle.end_requested;
+  death.start_error = std::exchange(handle.start_error, 0);
   death.report.probably_out_of_memory = handle.status->signal == SIGKILL && !handle.status->stopped &&
                                         !handle.end_requested && !handle.killed && !spawner_gone_;
   death.will = read_last_will(journal_.of(worker));
@@ -237,6 +243,9 @@ void processes_engine::report(engine_listener& listener) {
     constexpr int most_doublings = 6;
     const auto pause = first_pause * (1 << std::min(handle.failed_starts, most_doublings));
     handle.retry_at = handle.failed_starts == 0 ? steady::time_point{} : steady::now() + pause;
+    if (each.death.start_error != 0 && no_start_succeeds()) {
+      broken_ = fmt::format("cannot replace a worker: {}", std::strerror(each.death.start_error));
+    }
     listener.on_death(each.worker, std::move(each.death));
   }
   for (const int worker : std::exchange(with_room_, {})) {
@@ -249,6 +258,12 @@ void processes_engine::report(engine_listener& listener) {
     if (at(worker).state == worker_state::vacant && steady::now() >= at(worker).retry_at) replace(worker);
   }
   if (!broken_.empty()) listener.on_broken(std::exchange(broken_, {}));
+}
+
+// Whether there is no worker left and none to be had. As long as one lives, the others are merely missed.
+bool processes_engine::no_start_succeeds() const noexcept {
+  return std::all_of(handles_.begin(), handles_.end(),
+                     [](const auto& each) { return each.failed_starts >= most_failed_starts; });
 }
 
 void processes_engine::replace(int worker) {

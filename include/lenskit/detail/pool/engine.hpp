@@ -20,6 +20,7 @@ struct worker_death {
   last_will will{};
   std::string stack{};
   bool ended_by_pool = false;  ///< `end_worker` did it
+  int start_error = 0;         ///< errno of the fork, if the worker never lived
 };
 
 /// What an engine tells about. Called by `worker_engine::report`, under the dispatcher's lock.

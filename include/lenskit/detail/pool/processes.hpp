@@ -80,6 +80,7 @@ class processes_engine final : public worker_engine, private worker_program {
   [[nodiscard]] steady::time_point own_deadline() const;
 
   // The leader's: mending, under the lock.
+  [[nodiscard]] bool no_start_succeeds() const noexcept;
   void replace(int worker);
   void replace_spawner();
   void kill_overdue() noexcept;

@@ -1,0 +1,148 @@
+// W7: workers keep dying, or cannot be replaced.
+#include <lenskit/invoker.hpp>
+#include <support/call_faults.hpp>
+#include <support/catch.hpp>
+#include <support/engines.hpp>
+#include <support/message_of.hpp>
+#include <support/shared_counters.hpp>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <ranges>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+using lenskit::broken_pool;
+using lenskit::invoker;
+using lenskit::worker_died;
+using lenskit::tests::mentions;
+using lenskit::tests::on;
+using lenskit::tests::shared_counters;
+using namespace std::chrono_literals;
+
+#ifndef __SANITIZE_THREAD__
+namespace {
+
+constexpr auto processes = lenskit::engine::processes;
+
+// Lets the forks of this process and its spawners succeed or fail.
+class forks_on_demand {
+ public:
+  forks_on_demand() { allow(true); }
+  void allow(bool allowed) const { allowed_[0] = allowed ? 1 : 0; }
+
+ private:
+  shared_counters allowed_{1};
+  lenskit::tests::call_faults faults_{[this](lenskit::detail::sys::call which) {
+    return which == lenskit::detail::sys::call::fork && allowed_[0] == 0 ? EAGAIN : 0;
+  }};
+};
+
+}  // namespace
+
+TEST_CASE("W7: a pool whose workers all die gives up and says why", "[no_tsan]") {
+  const auto start = std::chrono::steady_clock::now();
+  const int n_jobs = GENERATE(1, 2, 4);
+  invoker inv(
+      0, [](int, int) { _exit(9); }, on(processes, n_jobs));
+  std::string why;
+  std::size_t causes = 0;
+  int died = 0;
+  auto results = inv.map(std::views::iota(0));
+  while (why.empty()) {
+    try {
+      std::ignore = results.collect();
+      why = "ended";
+    } catch (const worker_died&) {
+      ++died;
+      REQUIRE(died < 100);
+    } catch (const broken_pool& broken) {
+      why = broken.what();
+      causes = broken.causes().size();
+      CHECK(broken.causes().front().find("exit code 9") != std::string::npos);
+    }
+  }
+  CHECK(why != "ended");
+  CHECK(causes > 0);
+  CHECK(died <= 3 * n_jobs);
+  CHECK_THROWS_AS(inv.map(std::vector{1}).collect(), broken_pool);
+  CHECK(std::chrono::steady_clock::now() - start < 5s);
+}
+
+TEST_CASE("W7: a pool that cannot fork replacements goes on with the workers it has", "[no_tsan]") {
+  const forks_on_demand forks;
+  invoker inv(
+      0,
+      [](int, int x) {
+        if (x == 3) raise(SIGKILL);
+        std::this_thread::sleep_for(2ms);
+        return x;
+      },
+      on(processes));
+  CHECK(inv.map(std::vector{0, 1}).collect() == std::vector{0, 1});
+  forks.allow(false);
+  int index = 0;
+  for (const auto& each : inv.map_outcomes(std::views::iota(0, 400))) {
+    REQUIRE(each.has_value() == (index != 3));
+    if (each.has_value()) REQUIRE(*each == index);
+    ++index;
+  }
+  CHECK(index == 400);
+}
+
+TEST_CASE("W7: a pool that has no workers left and cannot fork any gives up and says why", "[no_tsan]") {
+  const forks_on_demand forks;
+  invoker inv(
+      0,
+      [](int, int x) {
+        if (x != 0) raise(SIGKILL);
+        return x;
+      },
+      on(processes));
+  CHECK(inv.map(std::vector{0}).collect() == std::vector{0});
+  forks.allow(false);
+  const auto start = std::chrono::steady_clock::now();
+  auto results = inv.map(std::views::iota(1));
+  int deaths = 0;
+  std::string why;
+  while (why.empty()) {
+    try {
+      std::ignore = results.collect();
+      why = "ended";
+    } catch (const worker_died&) {
+      REQUIRE(++deaths <= 2);  // there were two workers
+    } catch (const broken_pool& broken) {
+      why = broken.what();
+    }
+  }
+  CHECK(mentions(why, {"cannot replace a worker: Resource temporarily unavailable"}));
+  CHECK(deaths == 2);
+  CHECK(std::chrono::steady_clock::now() - start < 8s);
+}
+
+TEST_CASE("W7: a pool outlives a time in which nothing can be forked", "[no_tsan]") {
+  const forks_on_demand forks;
+  invoker inv(
+      0,
+      [](int, int x) {
+        if (x < 0) raise(SIGKILL);
+        return x;
+      },
+      on(processes));
+  CHECK(inv.map(std::vector{0}).collect() == std::vector{0});
+  forks.allow(false);
+  std::ignore = inv.map_outcomes(std::vector{-1, -2}).collect();
+  std::thread later([&] {
+    std::this_thread::sleep_for(200ms);
+    forks.allow(true);
+  });
+  CHECK(inv.map(std::vector{1, 2}).collect() == std::vector{1, 2});
+  later.join();
+}
+
+#endif
