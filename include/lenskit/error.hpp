@@ -113,6 +113,12 @@ class broken_pool : public std::runtime_error {
   std::shared_ptr<const std::vector<std::string>> causes_;
 };
 
+/// A `fork_guard` kept an invoker or `run_sp` from forking; the message has its reason. Nothing was forked.
+class fork_refused : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// An invoker was used after `shutdown()` or after it was moved from, or in another process than it was made in.
 class invoker_closed : public std::logic_error {
  public:

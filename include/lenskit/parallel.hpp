@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lenskit/error.hpp>         // IWYU pragma: export
+#include <lenskit/fork_guard.hpp>    // IWYU pragma: export
 #include <lenskit/invoker.hpp>       // IWYU pragma: export
 #include <lenskit/logging.hpp>       // IWYU pragma: export
 #include <lenskit/map_range.hpp>     // IWYU pragma: export

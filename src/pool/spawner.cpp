@@ -3,6 +3,7 @@
 #include <lenskit/detail/log/quiet.hpp>
 #include <lenskit/detail/os/backend_threads.hpp>
 #include <lenskit/detail/os/errors.hpp>
+#include <lenskit/detail/os/fork_objections.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/child.hpp>
 #include <lenskit/detail/pool/control.hpp>
@@ -78,6 +79,7 @@ spawner::spawner(worker_program& program, const std::vector<worker_ends>& seats,
 spawner::~spawner() { end(); }
 
 void spawner::fork_into(worker_program& program) {
+  ask_fork_objections();
   prepare_backends_for_fork();  // in this very thread, or GNU OpenMP hangs in the workers (failure F3)
   auto ends = make_packet_connection();
   const pid_t parent = ::getpid();
