@@ -42,7 +42,11 @@ spawner_event event_of(received_control received) {
   event.pid = message.pid;
   switch (message.what) {
     case control_message::kind::started:
-      if (received.attached.empty()) break;  // out of descriptors on the way: the worker cannot be controlled
+      if (received.attached.empty()) {  // out of descriptors on the way: useless, it will see its stream close
+        event.what = spawner_event::kind::failed;
+        event.error = EMFILE;
+        return event;
+      }
       event.what = spawner_event::kind::started;
       event.worker = process(message.pid, std::move(received.attached.front()));
       return event;

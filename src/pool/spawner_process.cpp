@@ -160,7 +160,11 @@ class spawner_life {
   bool obey() {
     auto request = receive_control(control_.get(), blocking::dont_wait);
     if (!request) return true;
-    if (request->closed || request->attached.size() != 2) return false;
+    if (request->closed) return false;
+    if (request->attached.size() != 2) {  // out of descriptors on the way
+      report({.what = control_message::kind::failed, .slot = request->message.slot, .value = EMFILE});
+      return true;
+    }
     fork_worker(request->message.slot, {std::move(request->attached[0]), std::move(request->attached[1])});
     return true;
   }
