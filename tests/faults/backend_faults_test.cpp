@@ -33,7 +33,7 @@ invoker_options forked() { return {.n_jobs = workers, .engine = engine::processe
 
 }  // namespace
 
-TEST_CASE("tasks run OpenMP after the parent did, and the parent again after them", "[no_tsan]") {
+TEST_CASE("F3: tasks run OpenMP after the parent did, and the parent again after them", "[no_tsan]") {
   const openmp_runtime gomp("libgomp.so.1");
   if (!gomp.usable()) LENSKIT_SKIP("libgomp is not installed");
   lenskit::ensure_parallel_init();  // which sets the threads, so that the next line has the last word
@@ -49,7 +49,7 @@ TEST_CASE("tasks run OpenMP after the parent did, and the parent again after the
   CHECK(again.map(some_tasks()).collect() == teams);
 }
 
-TEST_CASE("tasks multiply matrices after the parent did", "[no_tsan]") {
+TEST_CASE("F3: tasks multiply matrices after the parent did", "[no_tsan]") {
   const openblas_library blas;
   if (!blas.usable()) LENSKIT_SKIP("OpenBLAS is not installed");
   set_backend_threads(2);
@@ -60,7 +60,7 @@ TEST_CASE("tasks multiply matrices after the parent did", "[no_tsan]") {
   CHECK(blas.multiply() == 400.0);
 }
 
-TEST_CASE("a user who sets nothing never has more threads in workers than CPUs", "[no_tsan]") {
+TEST_CASE("E2: a user who sets nothing never has more threads in workers than CPUs", "[no_tsan]") {
   const openblas_library blas;
   if (!blas.usable()) LENSKIT_SKIP("OpenBLAS is not installed");
   REQUIRE(blas.multiply() == 400.0);
@@ -78,7 +78,7 @@ TEST_CASE("a user who sets nothing never has more threads in workers than CPUs",
   }
 }
 
-TEST_CASE("workers have the backend threads that the invoker's options ask for", "[no_tsan]") {
+TEST_CASE("E2: workers have the backend threads that the invoker's options ask for", "[no_tsan]") {
   const openblas_library blas;
   const openmp_runtime gomp("libgomp.so.1");
   if (!blas.usable() || !gomp.usable()) LENSKIT_SKIP("OpenBLAS or libgomp is not installed");
@@ -94,7 +94,7 @@ TEST_CASE("workers have the backend threads that the invoker's options ask for",
   for (const auto& threads : inv.map(some_tasks()).collect()) CHECK(threads == std::vector<int>{3, 3, 3});
 }
 
-TEST_CASE("run_sp runs OpenMP after the parent did", "[no_tsan]") {
+TEST_CASE("F3: run_sp runs OpenMP after the parent did", "[no_tsan]") {
   const openmp_runtime gomp("libgomp.so.1");
   if (!gomp.usable()) LENSKIT_SKIP("libgomp is not installed");
   gomp.set_threads(3);
