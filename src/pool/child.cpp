@@ -24,13 +24,14 @@ namespace lenskit::detail {
 namespace {
 
 // The host's handlers would run host code in the wrong process. What it ignores stays ignored, but for SIGCHLD, which
-// code that waits for its own children needs. SIGINT belongs to the parent: it decides what a ^C means (P6).
+// code that waits for its own children needs, and without SA_NOCLDWAIT (P3). SIGINT belongs to the parent: it decides
+// what a ^C means (P6).
 void take_back_signal_handlers() noexcept {
   for (int number = 1; number < NSIG; ++number) {
     struct sigaction action {};
     if (::sigaction(number, nullptr, &action) != 0) continue;
-    const bool ignored = action.sa_handler == SIG_IGN && number != SIGCHLD;
-    if (action.sa_handler == SIG_DFL || ignored) continue;
+    const bool without_handler = action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN;
+    if (without_handler && number != SIGCHLD) continue;
     struct sigaction plain {};
     plain.sa_handler = SIG_DFL;
     ::sigaction(number, &plain, nullptr);
