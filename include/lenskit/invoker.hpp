@@ -94,13 +94,14 @@ void settle_value(task_stream& stream, task_stream::step step, std::optional<R>&
   into.emplace(decode_result<R>(stream));
 }
 
+// Says which of the two it holds: a bool, among others, can be made from an exception_ptr.
 template <class R>
 outcome<R> outcome_at(task_stream& stream, task_stream::step step) {
-  if (step == task_stream::step::failure) return stream.failure();
+  if (step == task_stream::step::failure) return outcome<R>(boost::system::in_place_error, stream.failure());
   try {
-    return decode_result<R>(stream);
+    return outcome<R>(boost::system::in_place_value, decode_result<R>(stream));
   } catch (...) {
-    return std::current_exception();
+    return outcome<R>(boost::system::in_place_error, std::current_exception());
   }
 }
 

@@ -249,6 +249,24 @@ TEST_CASE("outcomes hold a value or an exception and nothing is thrown") {
   CHECK(index == 40);
 }
 
+TEST_CASE("outcomes may hold what could be made from an exception") {
+  ON_EVERY_ENGINE(engine);
+  invoker inv(
+      0, [](int, int x) { return refuse_odd(0, x) % 4 == 0; }, on(engine));
+  int index = 0;
+  for (const lenskit::outcome<bool>& each : inv.map_outcomes(std::views::iota(0, 12))) {
+    REQUIRE(each.has_value() == (index % 2 == 0));
+    if (each.has_value()) CHECK(*each == (index % 4 == 0));
+    ++index;
+  }
+  CHECK(index == 12);
+  invoker exceptions(
+      0, [](int, int x) { return std::optional<bool>(refuse_odd(0, x) == 0); }, on(engine));
+  std::size_t failed = 0;
+  for (const auto& each : exceptions.as_completed(std::views::iota(0, 12))) failed += each.result.has_error();
+  CHECK(failed == 6);
+}
+
 TEST_CASE("completions bring each index exactly once, with its own outcome") {
   ON_EVERY_ENGINE(engine);
   const int count = GENERATE(0, 1, 1000);
