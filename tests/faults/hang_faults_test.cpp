@@ -1,64 +1,63 @@
+// P7: tasks and workers that hang.
 #include <lenskit/invoker.hpp>
 #include <support/catch.hpp>
 #include <support/engines.hpp>
-#include <support/message_of.hpp>
+#include <support/shared_counters.hpp>
 
 #include <signal.h>
 
 #include <chrono>
+#include <optional>
 #include <ranges>
-#include <stdexcept>
-#include <string>
 #include <thread>
 #include <vector>
 
 using lenskit::invoker;
 using lenskit::task_timeout;
-using lenskit::tests::mentions;
-using lenskit::tests::message_of;
 using lenskit::tests::on;
+using lenskit::tests::shared_counters;
 using namespace std::chrono_literals;
 
-TEST_CASE("engines that cannot stop a task refuse a timeout") {
-  const auto engine = GENERATE(lenskit::engine::in_process, lenskit::engine::threads);
-  auto options = on(engine);
-  options.task_timeout = 1s;
-  const auto make = [&] {
-    invoker inv(
-        0, [](int, int x) { return x; }, options);
-  };
-  CHECK_THROWS_AS(make(), std::invalid_argument);
-  CHECK(mentions(message_of(make), {"task_timeout", lenskit::tests::name_of(engine)}));
-}
-
 #ifndef __SANITIZE_THREAD__
+namespace {
 
-TEST_CASE("a task that runs too long costs itself, however it clings to life", "[no_tsan]") {
-  static void (*const ways[])() = {
-      [] { std::this_thread::sleep_for(60s); },
-      [] {
-        for (volatile bool forever = true; forever;) {}
-      },
-      [] { raise(SIGSTOP); },
-      [] {
-        signal(SIGTERM, SIG_IGN);
-        std::this_thread::sleep_for(60s);
-      },
-      [] {
-        sigset_t all;
-        sigfillset(&all);
-        sigprocmask(SIG_SETMASK, &all, nullptr);
-        std::this_thread::sleep_for(60s);
-      },
-  };
-  const auto way = GENERATE(range(0, 5));
-  INFO("way " << way);
+struct way_to_hang {
+  const char* name;
+  void (*go)();
+};
+
+const std::vector<way_to_hang> ways{
+    {"asleep", [] { std::this_thread::sleep_for(60s); }},
+    {"busy",
+     [] {
+       for (volatile bool forever = true; forever;) {}
+     }},
+    {"stopped", [] { raise(SIGSTOP); }},
+    {"ignores SIGTERM",
+     [] {
+       signal(SIGTERM, SIG_IGN);
+       std::this_thread::sleep_for(60s);
+     }},
+    {"blocks all signals",
+     [] {
+       sigset_t all;
+       sigfillset(&all);
+       sigprocmask(SIG_SETMASK, &all, nullptr);
+       std::this_thread::sleep_for(60s);
+     }},
+};
+
+}  // namespace
+
+TEST_CASE("P7: a task that runs too long costs itself, however it clings to life", "[no_tsan]") {
+  const auto& way = ways[GENERATE(range(std::size_t{0}, std::size_t{5}))];
+  INFO(way.name);
   auto options = on(lenskit::engine::processes);
   options.task_timeout = 100ms;
   invoker inv(
       0,
-      [way](int, int x) {
-        if (x == 3) ways[way]();
+      [&way](int, int x) {
+        if (x == 3) way.go();
         return x;
       },
       options);
@@ -81,7 +80,7 @@ TEST_CASE("a task that runs too long costs itself, however it clings to life", "
   CHECK(std::chrono::steady_clock::now() - start < 2100ms);
 }
 
-TEST_CASE("the timeout is for each task and not for its chunk or the call", "[no_tsan]") {
+TEST_CASE("P7: the timeout is for each task and not for its chunk or the call", "[no_tsan]") {
   auto options = on(lenskit::engine::processes);
   options.task_timeout = 400ms;
   options.chunk_size = GENERATE(0U, 30U);
@@ -95,7 +94,7 @@ TEST_CASE("the timeout is for each task and not for its chunk or the call", "[no
   CHECK(inv.map(std::views::iota(0, 60)).collect().size() == 60);
 }
 
-TEST_CASE("timeouts do not break a pool, and a timed-out task is not run again", "[no_tsan]") {
+TEST_CASE("P7: timeouts do not break a pool, and a timed-out task is not run again", "[no_tsan]") {
   auto options = on(lenskit::engine::processes, 2);
   options.task_timeout = 30ms;
   options.max_retries = 5;
@@ -114,7 +113,7 @@ TEST_CASE("timeouts do not break a pool, and a timed-out task is not run again",
   CHECK(late == 12);
 }
 
-TEST_CASE("a timeout holds while the caller is busy elsewhere", "[no_tsan]") {
+TEST_CASE("P7: a timeout holds while the caller is busy elsewhere", "[no_tsan]") {
   auto options = on(lenskit::engine::processes, 1);
   options.task_timeout = 50ms;
   options.buffer_size = 8;
@@ -136,4 +135,31 @@ TEST_CASE("a timeout holds while the caller is busy elsewhere", "[no_tsan]") {
   CHECK(at->value() == 2);
   CHECK(std::chrono::steady_clock::now() - start < 300ms);
 }
+
+TEST_CASE("P7: a pool ends within two seconds though its workers hang and no timeout is set", "[no_tsan]") {
+  const auto& way = ways[GENERATE(range(std::size_t{0}, std::size_t{5}))];
+  INFO(way.name);
+  constexpr int n_jobs = 2;
+  shared_counters hanging(1);
+  std::optional inv(invoker(
+      0,
+      [&](int, int x) {
+        if (x == 0) return;
+        ++hanging[0];
+        way.go();
+      },
+      on(lenskit::engine::processes, n_jobs)));
+  {
+    auto results = inv->map_outcomes(std::vector{0, 1, 1, 1, 1});
+    std::ignore = results.begin();
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (hanging[0] < n_jobs && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(1ms);
+    REQUIRE(hanging[0] == n_jobs);
+  }
+  std::this_thread::sleep_for(5ms);
+  const auto start = std::chrono::steady_clock::now();
+  inv.reset();
+  CHECK(std::chrono::steady_clock::now() - start < 2100ms);
+}
+
 #endif
