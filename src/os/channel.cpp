@@ -109,7 +109,7 @@ transfer receive_some(int fd, std::span<std::byte> room, blocking mode, std::vec
   message.msg_controllen = control.size();
   // Descriptors that arrive must be listed before anybody forks; a blocking wait must not hold the gate, though.
   // A blocking receiver is a forked worker or spawner: single-threaded as far as the library goes.
-  const auto gate = mode == blocking::dont_wait ? descriptor_gate() : std::unique_lock<std::mutex>();
+  const auto gate = mode == blocking::dont_wait ? descriptor_gate() : gate_lock();
   const auto got = sys::retry([&]() noexcept { return sys::recvmsg(fd, message, flags_of(mode)); });
   if (got < 0) return failed();
   for (auto* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {

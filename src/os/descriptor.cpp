@@ -1,4 +1,5 @@
 #include <lenskit/detail/os/descriptor.hpp>
+#include <lenskit/detail/os/system.hpp>
 
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 namespace lenskit::detail {
 namespace {
@@ -35,6 +37,30 @@ void strike(int fd) noexcept {
   if (listable(fd)) listed[word_of(fd)].fetch_and(~bit_of(fd));
 }
 
+struct gate {
+  std::recursive_mutex mutex;
+  gate* inherited = nullptr;  // what stood here in the parent
+};
+
+std::atomic<gate*>& current_gate();
+
+// Whoever forks, another thread may hold the gate meanwhile, and would never open it in the child.
+void renew_gate() noexcept {
+  auto* const fresh = new (std::nothrow) gate;
+  if (fresh == nullptr) return;
+  fresh->inherited = current_gate().load();
+  current_gate().store(fresh);
+}
+
+// Never destroyed: a pool may outlive static destruction.
+std::atomic<gate*>& current_gate() {
+  static std::atomic<gate*> current = [] {
+    sys::at_fork_in_child(renew_gate);
+    return new gate;
+  }();
+  return current;
+}
+
 }  // namespace
 
 descriptor::descriptor(int fd) noexcept : fd_(fd), generation_(generation.load(std::memory_order_relaxed)) {
@@ -42,9 +68,13 @@ descriptor::descriptor(int fd) noexcept : fd_(fd), generation_(generation.load(s
 }
 
 void descriptor::reset() noexcept {
-  const bool inherited = generation_ != generation.load(std::memory_order_relaxed);
-  const int fd = inherited ? std::exchange(fd_, -1) : release();
-  if (fd >= 0 && !inherited) ::close(fd);
+  if (fd_ < 0) return;
+  if (generation_ != generation.load(std::memory_order_relaxed)) {
+    fd_ = -1;
+    return;
+  }
+  const auto gate = descriptor_gate();
+  ::close(release());
 }
 
 int descriptor::release() noexcept {
@@ -53,10 +83,7 @@ int descriptor::release() noexcept {
   return fd;
 }
 
-std::unique_lock<std::mutex> descriptor_gate() {
-  static auto* gate = new std::mutex;  // never destroyed: a pool may outlive static destruction
-  return std::unique_lock(*gate);
-}
+gate_lock descriptor_gate() { return gate_lock(current_gate().load()->mutex); }
 
 void close_inherited(std::initializer_list<int> keep) noexcept {
   generation.fetch_add(1);

@@ -34,9 +34,11 @@ class descriptor {
   unsigned generation_ = 0;  // which process in a chain of forks made it
 };
 
-/// Held while a descriptor is made and listed, and across a fork: so a child never inherits a descriptor of the
-/// library that its list does not name. Locking it twice on one thread deadlocks.
-std::unique_lock<std::mutex> descriptor_gate();
+using gate_lock = std::unique_lock<std::recursive_mutex>;
+
+/// Held while a descriptor is made and listed, or taken off the list and closed, and across a fork: so a child never
+/// inherits a descriptor of the library that its list does not name. May be locked again by the thread that holds it.
+gate_lock descriptor_gate();
 
 /// In a forked child: closes every listed descriptor except those in `keep`, which stay open but ownerless, and makes
 /// every descriptor object made so far inert.
