@@ -225,6 +225,7 @@ void dispatcher::settle_death(const std::shared_ptr<chunk>& work, const worker_d
     part.worker_pid = death.pid;
     add_part(*work, std::move(part));
     work->deaths = 0;
+    deaths_in_a_row_ = std::min(deaths_in_a_row_, 1);  // something succeeded before this one
   }
   const bool running = will.started > work->settled && will.started <= work->count && !work->done();
   if (running) {
