@@ -74,6 +74,27 @@ TEST_CASE("W7: a pool whose workers all die gives up and says why", "[no_tsan]")
   CHECK(std::chrono::steady_clock::now() - start < 5s);
 }
 
+TEST_CASE("W7: deaths with successes in between break no pool, even if those were not yet sent", "[no_tsan]") {
+  constexpr int count = 200;
+  auto options = on(processes, GENERATE(1, 2));
+  options.chunk_size = GENERATE(0U, 1U, 7U, 100U);
+  invoker inv(
+      0,
+      [](int, int x) {
+        if (x % 7 == 3) raise(SIGKILL);
+        return x;
+      },
+      options);
+  int index = 0;
+  for (const auto& each : inv.map_outcomes(std::views::iota(0, count))) {
+    INFO("index " << index);
+    REQUIRE(each.has_value() == (index % 7 != 3));
+    if (each.has_error()) REQUIRE_THROWS_AS(each.value(), worker_died);
+    ++index;
+  }
+  CHECK(index == count);
+}
+
 TEST_CASE("W7: a pool that cannot fork replacements goes on with the workers it has", "[no_tsan]") {
   const forks_on_demand forks;
   invoker inv(
