@@ -27,6 +27,10 @@ const std::vector<trial>& all_trials() {
       {"death-latency", "deaths on a busy machine, and how soon they are known", 100, 1000, death_latency},
       {"parent-kill", "hosts killed at any moment of a pool's life", 60, 1000, parent_kill},
       {"fork-storm", "pools that start beside threads which hammer locks", 100, 10'000, fork_storm},
+      {"memory-bound", "endless input", 20'000, 1'000'000, memory_bound},
+      {"large-frame", "a result of 4.1 GB", 1, 1, large_frame},
+      {"isolation", "hosts that look whether they were changed", 3, 50, isolation},
+      {"determinism", "the same seeds on every engine, with kills", 1, 20, determinism},
   };
   return trials;
 }

@@ -34,6 +34,10 @@ std::vector<score> kill_matrix(const settings&);
 std::vector<score> death_latency(const settings&);
 std::vector<score> parent_kill(const settings&);
 std::vector<score> fork_storm(const settings&);
+std::vector<score> memory_bound(const settings&);
+std::vector<score> large_frame(const settings&);
+std::vector<score> isolation(const settings&);
+std::vector<score> determinism(const settings&);
 
 /// Every trial, in the order of the scorecard.
 const std::vector<trial>& all_trials();
