@@ -1,0 +1,72 @@
+// Faults of workers, spawners and of the program itself that cost no more than they must (W6, W7, F6 to F8, P3, L1).
+#include <lenskit/invoker.hpp>
+#include <support/catch.hpp>
+#include <support/in_child.hpp>
+#include <support/reporting_child.hpp>
+#include <support/shared_counters.hpp>
+#include <support/syscall_faults.hpp>
+
+#include <sys/wait.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <ranges>
+#include <stdexcept>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#ifndef __SANITIZE_THREAD__
+
+using lenskit::invoker;
+using lenskit::invoker_options;
+using lenskit::worker_died;
+using lenskit::tests::shared_counters;
+using namespace std::chrono_literals;
+
+namespace {
+
+invoker_options processes(int n_jobs, std::size_t chunk_size = 0) {
+  return {.n_jobs = n_jobs, .engine = lenskit::engine::processes, .chunk_size = chunk_size};
+}
+
+/// Makes a spawner slow to tell that a worker runs.
+class slow_spawner final : public lenskit::detail::sys::interceptor {
+ public:
+  slow_spawner() { lenskit::detail::sys::intercept(this); }
+  ~slow_spawner() override { lenskit::detail::sys::intercept(nullptr); }
+  slow_spawner(const slow_spawner&) = delete;
+  slow_spawner& operator=(const slow_spawner&) = delete;
+  int fail(lenskit::detail::sys::call which) noexcept override {
+    if (which == lenskit::detail::sys::call::pidfd_open && getppid() == program_) std::this_thread::sleep_for(20ms);
+    return 0;
+  }
+
+ private:
+  const pid_t program_ = getpid();
+};
+
+}  // namespace
+
+TEST_CASE("a pool does not give up while tasks succeed in between, even if their results are on the way", "[no_tsan]") {
+  invoker inv(
+      0,
+      [](int, int x) {
+        if (x % 2 == 1) _exit(9);
+        return x;
+      },
+      processes(1, 50));
+  int index = 0;
+  for (const auto& each : inv.map_outcomes(std::views::iota(0, 50))) {
+    INFO("index " << index);
+    REQUIRE(each.has_value() == (index % 2 == 0));
+    if (each.has_error()) CHECK_THROWS_AS(each.value(), worker_died);
+    ++index;
+  }
+  CHECK(index == 50);
+}
+#endif
