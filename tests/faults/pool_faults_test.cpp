@@ -69,4 +69,21 @@ TEST_CASE("a pool does not give up while tasks succeed in between, even if their
   }
   CHECK(index == 50);
 }
+
+TEST_CASE("a program that has its children reaped by the kernel learns how workers died", "[no_tsan]") {
+  struct sigaction automatic {};
+  struct sigaction before {};
+  automatic.sa_handler = SIG_DFL;
+  automatic.sa_flags = SA_NOCLDWAIT;
+  sigaction(SIGCHLD, &automatic, &before);
+  try {
+    invoker inv(
+        0, [](int, int) { raise(SIGKILL); }, processes(2));
+    std::ignore = inv.map(std::vector{1}).collect();
+    CHECK(false);
+  } catch (const worker_died& death) {
+    CHECK(death.signal() == SIGKILL);
+  }
+  sigaction(SIGCHLD, &before, nullptr);
+}
 #endif
