@@ -145,6 +145,8 @@ void start_reports(int pipe_fd) noexcept {
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) sys::fcntl(pipe_fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+bool reports_for_another() noexcept { return is_foreign.load(std::memory_order_relaxed); }
+
 bool reports_started() noexcept { return pipe_end.load(std::memory_order_relaxed) >= 0; }
 
 bool write_report(report_kind kind, patience wait, std::initializer_list<report_part> parts) noexcept {

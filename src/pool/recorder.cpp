@@ -1,3 +1,5 @@
+#include <lenskit/detail/log/report_writer.hpp>
+#include <lenskit/detail/pool/child.hpp>
 #include <lenskit/detail/pool/recorder.hpp>
 #include <lenskit/error.hpp>
 
@@ -22,9 +24,16 @@ constexpr std::size_t no_size = 0;
 
 }  // namespace
 
-recorder::recorder(journal_block& block, result_sink& sink, bool attachments)
-    : block_(block), sink_(sink), results_(block.results, sizeof block.results) {
-  results_.carry_descriptors(attachments);
+recorder::recorder(journal_block& block, result_sink& sink, bool in_worker_process)
+    : block_(block), sink_(sink), results_(block.results, sizeof block.results), in_worker_process_(in_worker_process) {
+  results_.carry_descriptors(in_worker_process);
+}
+
+// A process that a task forked and that came back as well is not the worker: it must not write to the journal, which
+// it shares with the worker, nor go on to the tasks behind this one.
+void recorder::leave_if_forked() const noexcept {
+  if (in_worker_process_ && reports_for_another()) [[unlikely]]
+    leave_child(0);
 }
 
 void recorder::begin(const tasks_head& chunk, const call_seed& seed) {
@@ -65,6 +74,7 @@ void recorder::close_run() noexcept {
 }
 
 void recorder::failure(std::exception_ptr thrown) {
+  leave_if_forked();
   close_run();
   block_.run_at.store(journal_block::no_run, std::memory_order_relaxed);
   results_.put(run_head{1, run_kind::failure});

@@ -86,4 +86,31 @@ TEST_CASE("a program that has its children reaped by the kernel learns how worke
   }
   sigaction(SIGCHLD, &before, nullptr);
 }
+
+TEST_CASE("a child that a task forks and that returns too is not taken for the worker", "[no_tsan]") {
+  const bool throws = GENERATE(false, true);
+  shared_counters executed(20);
+  invoker inv(
+      0,
+      [&](int, int x) {
+        ++executed[static_cast<std::size_t>(x)];
+        if (x == 7) {
+          const pid_t child = fork();
+          if (child == 0 && throws) throw std::runtime_error("in the child");
+          if (child == 0) return -1;
+          waitpid(child, nullptr, 0);
+        }
+        return 3 * x;
+      },
+      processes(1, 20));
+  int index = 0;
+  for (const auto& each : inv.map_outcomes(std::views::iota(0, 20))) {
+    INFO("index " << index);
+    REQUIRE(each.has_value());
+    CHECK(*each == 3 * index);
+    CHECK(executed[static_cast<std::size_t>(index)] == 1);
+    ++index;
+  }
+  CHECK(index == 20);
+}
 #endif

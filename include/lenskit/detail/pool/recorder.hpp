@@ -28,9 +28,9 @@ class result_sink {
 /// Used by the worker's thread only. Reused from chunk to chunk without allocating.
 class recorder {
  public:
-  /// Results are first written to `block`, which may be shared with the parent. `attachments`: whether the sink's
-  /// connection carries descriptors.
-  recorder(journal_block& block, result_sink& sink, bool attachments);
+  /// Results are first written to `block`, which may be shared with the parent. `in_worker_process`: whether this
+  /// process is a worker: then results may carry descriptors, and a fork of it that returns from a task ends there.
+  recorder(journal_block& block, result_sink& sink, bool in_worker_process);
 
   /// Notes that the worker waits for its first chunk.
   void be_ready() noexcept { block_.ready.store(1, std::memory_order_release); }
@@ -52,6 +52,7 @@ class recorder {
   /// is recorded as serialization_error.
   template <class Encode>
   void value(Encode&& encode) {
+    leave_if_forked();
     if (run_at_ == journal_block::no_run) open_run();
     const auto before = results_.size();
     try {
@@ -83,6 +84,7 @@ class recorder {
     block_.finished.store(position_, std::memory_order_release);
   }
   void unencodable();
+  void leave_if_forked() const noexcept;
   [[nodiscard]] bool look_up();
   void send();
 
@@ -104,6 +106,7 @@ class recorder {
   std::uint32_t stride_ = 1;
   bool keeps_time_ = false;
   bool recalled_ = false;
+  const bool in_worker_process_;
   std::int64_t sent_at_ = 0;
   std::int64_t looked_at_ = 0;
 };
