@@ -64,6 +64,10 @@ worker_ends processes_engine::connect(int worker) {
   results_.watch(stream.first.get(), key_of(source::stream, worker));
   handle.stream = std::move(stream.first);
   handle.log_end = std::move(log.first);
+  {
+    const std::lock_guard held(handles_mutex_);
+    handle.reports.reset();  // of the worker before it
+  }
   handle.incoming.emplace();
   handle.outgoing.clear();
   handle.awaiting_room = handle.end_requested = false;
@@ -79,21 +83,28 @@ worker_ends processes_engine::connect(int worker) {
   return {std::move(stream.second), std::move(log.second)};
 }
 
+// From now on what the worker logs can be heard.
+void processes_engine::open_reports(int worker) {
+  auto& handle = at(worker);
+  auto reports = std::make_shared<report_reader>(std::exchange(handle.log_end, descriptor()), handle.pid, worker);
+  const std::lock_guard held(handles_mutex_);
+  handle.reports = std::move(reports);
+}
+
 // Takes up a worker that runs.
 void processes_engine::greet(int worker, process started) {
   auto& handle = at(worker);
   handle.pid = started.pid();
   handle.failed_starts = 0;
-  auto reports = std::make_shared<report_reader>(std::exchange(handle.log_end, descriptor()), handle.pid, worker);
+  open_reports(worker);
   {
     const std::lock_guard held(handles_mutex_);
     handle.handle = std::move(started);
-    handle.reports = reports;
     if (handle.killed) handle.handle.signal(SIGKILL);  // given up before it was known
   }
   handle.state = worker_state::running;
   try {
-    attendance_.watch(reports->fd(), key_of(source::log, worker));
+    attendance_.watch(handle.reports->fd(), key_of(source::log, worker));
     results_.watch(handle.handle.pidfd(), key_of(source::process, worker));
   } catch (const std::exception&) {  // a worker that cannot be watched is replaced; the spawner reports its end
     kill_worker(handle);

@@ -94,9 +94,20 @@ void processes_engine::hear_spawner() {
   }
 }
 
+// A worker may speak before the spawner has told that it runs: what it logged cannot be heard until then. False if
+// there is no news of it yet.
+bool processes_engine::meet(int worker) {
+  const auto& handle = at(worker);
+  if (handle.reports) return true;
+  constexpr int moment_ms = 5;
+  pollfd news{spawner_->fd(), POLLIN, 0};
+  if (!spawner_gone_ && sys::poll(&news, 1, moment_ms) > 0) hear_spawner();
+  return handle.reports != nullptr;
+}
+
 void processes_engine::receive_from(int worker) {
   auto& handle = at(worker);
-  if (!handle.stream || !handle.incoming) return;
+  if (!handle.stream || !handle.incoming || !meet(worker)) return;
   constexpr int bursts = 64;  // then others get their turn
   for (int burst = 0; burst < bursts; ++burst) {
     transfer result;
@@ -123,7 +134,7 @@ void processes_engine::take_message(int worker, frame message) {
   if (message.type != static_cast<std::uint8_t>(message::results)) return;
   const auto head = reader(message.payload.bytes()).get<results_head>("a results message");
   // What a task has logged is heard before its result.
-  if (at(worker).reports) at(worker).reports->drain_until(head.reports);
+  at(worker).reports->drain_until(head.reports);
   events_.push_back({.worker = worker, .message = std::move(message)});
 }
 
@@ -154,6 +165,7 @@ void processes_engine::bury_the_dead() {
 // Hears a dead worker out, and reports its death.
 void processes_engine::bury(int worker) {
   auto& handle = at(worker);
+  if (!handle.reports) open_reports(worker);  // the spawner died before it could tell of it
   while (handle.incoming) {
     transfer result;
     try {
@@ -169,12 +181,10 @@ void processes_engine::bury(int worker) {
   event end{.worker = worker};
   auto& death = end.death;
   death.pid = handle.pid;
-  if (handle.reports) {
-    attendance_.forget(handle.reports->fd());
-    handle.reports->finish();
-    death.report.log_tail = handle.reports->last_lines();
-    if (const auto crash = handle.reports->crash()) death.stack = describe_crash(*crash);
-  }
+  attendance_.forget(handle.reports->fd());
+  handle.reports->finish();
+  death.report.log_tail = handle.reports->last_lines();
+  if (const auto crash = handle.reports->crash()) death.stack = describe_crash(*crash);
   death.report.signal = handle.status->signal;
   death.report.exit_code = handle.status->exit_code;
   death.report.core_dumped = handle.status->core_dumped;

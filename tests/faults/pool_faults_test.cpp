@@ -70,6 +70,34 @@ TEST_CASE("a pool does not give up while tasks succeed in between, even if their
   CHECK(index == 50);
 }
 
+TEST_CASE("what a worker logs comes before its results, even if the spawner is slow to tell of it", "[no_tsan]") {
+  const lenskit::tests::fresh_loggers loggers;
+  const slow_spawner slow;
+  invoker inv(
+      0,
+      [](int, int x) {
+        if (x == 0) raise(SIGKILL);
+        spdlog::info("task {}", x);
+        if (x == 2) throw std::runtime_error("to learn the pid");
+        return x;
+      },
+      processes(1, 1));
+  std::size_t index = 0;
+  for (const auto& each : inv.map_outcomes(std::views::iota(0, 8))) {
+    CHECK(loggers.sink->texts().size() >= index);
+    CHECK(each.has_value() == (index != 0 && index != 2));
+    if (index == 2) {
+      try {
+        each.value();
+      } catch (const std::runtime_error& error) {
+        CHECK(dynamic_cast<const lenskit::task_error&>(error).worker_pid() > 0);
+      }
+    }
+    ++index;
+  }
+  CHECK(index == 8);
+}
+
 TEST_CASE("a program that has its children reaped by the kernel learns how workers died", "[no_tsan]") {
   struct sigaction automatic {};
   struct sigaction before {};

@@ -62,6 +62,7 @@ class processes_engine final : public worker_engine, private worker_program {
 
   [[nodiscard]] worker_handle& at(int worker) noexcept { return handles_[static_cast<std::size_t>(worker)]; }
   [[nodiscard]] worker_ends connect(int worker);
+  void open_reports(int worker);
   void greet(int worker, process started);
   void flush(int worker) noexcept;
   void kill_worker(worker_handle& worker) noexcept;
@@ -71,6 +72,7 @@ class processes_engine final : public worker_engine, private worker_program {
   // The leader's: collecting.
   void hear(const readiness& ready);
   void hear_spawner();
+  [[nodiscard]] bool meet(int worker);
   void receive_from(int worker);
   void take_message(int worker, frame message);
   bool drain_logs(steady::time_point deadline);

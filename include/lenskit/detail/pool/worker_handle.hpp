@@ -62,7 +62,7 @@ struct worker_handle {
   std::atomic<bool> killed = false;        // by the pool, because it was of no more use
   process handle;                          // replaced under the engine's own mutex
   descriptor log_end;                      // (leader) read end, until the pid is known
-  std::shared_ptr<report_reader> reports;  // replaced under the engine's own mutex
+  std::shared_ptr<report_reader> reports;  // likewise; null until the pid is known
   pid_t pid = -1;                          // (leader)
   std::uint64_t bytes_received = 0;        // (leader)
   steady::time_point ended_at{};           // (leader) when the pidfd said so
