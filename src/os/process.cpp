@@ -17,6 +17,11 @@ void process::signal(int signal) const noexcept {
   if (pidfd_) sys::retry([&]() noexcept { return sys::pidfd_send_signal(pidfd_.get(), signal); });
 }
 
+void process::signal_group(int signal) const noexcept {
+  constexpr unsigned to_group = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
+  if (pidfd_) sys::retry([&]() noexcept { return sys::pidfd_send_signal(pidfd_.get(), signal, to_group); });
+}
+
 bool process::wait_ended(steady::time_point deadline) const noexcept {
   pollfd watched{pidfd_.get(), POLLIN, 0};
   for (;;) {

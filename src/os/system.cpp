@@ -310,9 +310,9 @@ int pidfd_open(pid_t pid) noexcept {
   return guarded(call::pidfd_open, [&] { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); });
 }
 
-int pidfd_send_signal(int pidfd, int signal) noexcept {
+int pidfd_send_signal(int pidfd, int signal, unsigned flags) noexcept {
   return guarded(call::pidfd_send_signal,
-                 [&] { return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0)); });
+                 [&] { return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, flags)); });
 }
 
 int waitid(int pidfd, siginfo_t& info, int options, rusage* usage) noexcept {

@@ -68,7 +68,7 @@ std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
   return call;
 }
 
-void dispatcher::submit(const std::shared_ptr<call_state>& call, std::uint64_t first_index, std::uint32_t count,
+bool dispatcher::submit(const std::shared_ptr<call_state>& call, std::uint64_t first_index, std::uint32_t count,
                         std::shared_ptr<const encoded_arguments> arguments) {
   auto work = std::make_shared<chunk>();
   work->call = call;
@@ -77,7 +77,7 @@ void dispatcher::submit(const std::shared_ptr<call_state>& call, std::uint64_t f
   work->argument_bytes = {arguments->block.data.get(), arguments->block.size};
   work->arguments = std::move(arguments);
   const lock held(mutex_);
-  if (closed_) throw invoker_closed("invoker was shut down");
+  if (closed_) return false;
   work->id = next_chunk_++;
   call->window.emplace(first_index, work);
   call->held_bytes += work->argument_bytes.size();
@@ -87,6 +87,7 @@ void dispatcher::submit(const std::shared_ptr<call_state>& call, std::uint64_t f
   if (broken_) fail_everything(broken_);
   if (stopped_) fail_everything(nullptr);
   feed_workers();
+  return true;
 }
 
 void dispatcher::submit_failed(const std::shared_ptr<call_state>& call, std::uint64_t index,

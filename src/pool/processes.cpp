@@ -275,6 +275,7 @@ void processes_engine::shut_down() noexcept {
       handle.handle.signal(SIGKILL);
       std::ignore = handle.handle.wait_ended(steady::now() + grace);
     }
+    handle.handle.signal_group(SIGKILL);  // the spawner does it too, if nobody has killed it
     if (handle.reports) handle.reports->finish();
   }
   spawner_->end();

@@ -155,6 +155,7 @@ void processes_engine::bury_the_dead() {
     if (handle.state == worker_state::vacant) continue;
     if (spawner_gone_ && !handle.status) {
       handle.handle.signal(SIGKILL);
+      handle.handle.signal_group(SIGKILL);  // what the spawner can no longer do
       if (handle.handle) std::ignore = handle.handle.wait_ended(steady::now() + spawner_patience);
       handle.status = exit_status{};
     }

@@ -76,17 +76,18 @@ bool task_stream::submit_chunk(std::uint32_t tasks) {
   into.reserve(std::min(source_->record_bytes() != 0 ? tasks * source_->record_bytes() : argument_guess_,
                         argument_bytes_per_chunk));
   auto pulled = source_->pull(into, tasks, argument_bytes_per_chunk);
-  exhausted_ = pulled.exhausted;
-  input_failure_ = pulled.input_failure;
   if (pulled.count > 0) {
     argument_guess_ = into.size() + into.size() / 8;
     auto arguments = std::make_shared<encoded_arguments>();
     arguments->record_bytes = source_->record_bytes();
     arguments->block = into.release();
-    const auto first = std::exchange(pulled_, pulled_ + pulled.count);
-    pool_->submit(call_, first, pulled.count, std::move(arguments));
+    // After a shutdown what was submitted before is delivered, and nothing behind it.
+    if (!pool_->submit(call_, pulled_, pulled.count, std::move(arguments))) return false;
+    pulled_ += pulled.count;
     last_chunk_ = pulled.count;
   }
+  exhausted_ = pulled.exhausted;
+  input_failure_ = pulled.input_failure;
   if (pulled.task_failure) pool_->submit_failed(call_, pulled_++, std::move(pulled.task_failure));
   return pulled.count > 0 || pulled.task_failure;
 }

@@ -141,4 +141,29 @@ TEST_CASE("a child that a task forks and that returns too is not taken for the w
   }
   CHECK(index == 20);
 }
+
+TEST_CASE("what workers left running ends with them, even if the spawner was killed", "[no_tsan]") {
+  const bool used_again = GENERATE(false, true);
+  shared_counters pids(2);
+  invoker inv(
+      0,
+      [&](int, int x) {
+        if (x == 0) {
+          pids[0] = getppid();
+          const pid_t child = fork();
+          while (child == 0) pause();
+          pids[1] = child;
+        }
+        return x;
+      },
+      processes(2));
+  CHECK(inv.map(std::vector{0, 1, 2}).collect() == std::vector{0, 1, 2});
+  kill(pids[0], SIGKILL);
+  if (used_again) CHECK(inv.map(std::vector{3, 4}).collect() == std::vector{3, 4});
+  inv.shutdown();
+  const auto deadline = std::chrono::steady_clock::now() + 2s;
+  while (kill(pids[1], 0) == 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(1ms);
+  CHECK(kill(pids[1], 0) != 0);
+  kill(pids[1], SIGKILL);
+}
 #endif

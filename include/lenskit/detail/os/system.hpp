@@ -139,7 +139,7 @@ int epoll_create() noexcept;  // close-on-exec
 int epoll_ctl(int epoll, int operation, int fd, epoll_event& event) noexcept;
 int epoll_wait(int epoll, epoll_event* events, int capacity, int timeout_ms) noexcept;
 int pidfd_open(pid_t pid) noexcept;
-int pidfd_send_signal(int pidfd, int signal) noexcept;
+int pidfd_send_signal(int pidfd, int signal, unsigned flags = 0) noexcept;
 int waitid(int pidfd, siginfo_t& info, int options, rusage* usage = nullptr) noexcept;  // P_PIDFD
 int kill(pid_t pid, int signal) noexcept;
 int prctl(int option, unsigned long argument) noexcept;
