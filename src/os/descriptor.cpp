@@ -61,9 +61,20 @@ std::atomic<gate*>& current_gate() {
   return current;
 }
 
+// In a program that has closed its standard streams the kernel gives out their numbers: what anybody prints would then
+// go into a connection. Another number, unless there is none.
+int off_standard_streams(int fd) noexcept {
+  if (fd < 0 || fd >= sys::first_free_descriptor) return fd;
+  const int other = sys::dup(fd);
+  if (other < 0) return fd;
+  ::close(fd);
+  return other;
+}
+
 }  // namespace
 
-descriptor::descriptor(int fd) noexcept : fd_(fd), generation_(generation.load(std::memory_order_relaxed)) {
+descriptor::descriptor(int fd) noexcept
+    : fd_(off_standard_streams(fd)), generation_(generation.load(std::memory_order_relaxed)) {
   enlist(fd_);
 }
 

@@ -222,7 +222,7 @@ int fcntl(int fd, int command, long argument) noexcept {
 }
 
 int dup(int fd) noexcept {
-  return guarded(call::dup, [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 0); });
+  return guarded(call::dup, [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, first_free_descriptor); });
 }
 
 int setsockopt(int fd, int level, int option, int value) noexcept {

@@ -166,4 +166,21 @@ TEST_CASE("what workers left running ends with them, even if the spawner was kil
   CHECK(kill(pids[1], 0) != 0);
   kill(pids[1], SIGKILL);
 }
+
+TEST_CASE("a program without standard streams can have tasks that print", "[no_tsan]") {
+  CHECK(lenskit::tests::holds_in_child([] {
+    for (int fd = 0; fd <= STDERR_FILENO; ++fd) close(fd);
+    invoker inv(
+        0,
+        [](int, int x) {
+          std::printf("nobody hears this\n");
+          std::fflush(stdout);
+          return 2 * x;
+        },
+        processes(2));
+    bool all = true;
+    for (int fd = 0; fd <= STDERR_FILENO; ++fd) all = all && fcntl(fd, F_GETFD) < 0;
+    return all && inv.map(std::vector{1, 2, 3}).collect() == std::vector{2, 4, 6};
+  }));
+}
 #endif

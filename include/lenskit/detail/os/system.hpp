@@ -122,7 +122,8 @@ int fstatfs(int fd, struct statfs& out) noexcept;
 int fallocate(int fd, off_t offset, off_t bytes) noexcept;  // posix_fallocate, but -1 and errno like the others
 int ftruncate(int fd, off_t bytes) noexcept;
 int fcntl(int fd, int command, long argument = 0) noexcept;
-int dup(int fd) noexcept;  // close-on-exec
+constexpr int first_free_descriptor = 3;  // behind the standard streams
+int dup(int fd) noexcept;                 // close-on-exec, never one of the standard streams
 int setsockopt(int fd, int level, int option, int value) noexcept;
 void* mmap(void* where, std::size_t bytes, int protection, int flags, int fd, off_t offset) noexcept;
 int munmap(void* where, std::size_t bytes) noexcept;
