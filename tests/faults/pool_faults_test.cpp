@@ -167,6 +167,31 @@ TEST_CASE("what workers left running ends with them, even if the spawner was kil
   kill(pids[1], SIGKILL);
 }
 
+TEST_CASE("a pool that is shut down while its input is pulled gives what it has, then throws once", "[no_tsan]") {
+  auto options = processes(2, 1);
+  options.buffer_size = 8;
+  auto inv = std::make_unique<invoker<int, int (*)(int, int)>>(
+      0, [](int, int x) { return x; }, options);
+  auto results = inv->map(std::views::iota(0, 100) | std::views::transform([&](int x) {
+                            if (x == 20) inv->shutdown();
+                            return x;
+                          }));
+  std::vector<int> seen;
+  int thrown = 0;
+  for (auto at = results.begin(); at != results.end();) {
+    seen.push_back(*at);
+    try {
+      ++at;
+    } catch (const lenskit::invoker_closed&) {
+      ++thrown;
+      break;
+    }
+  }
+  CHECK(thrown == 1);
+  CHECK(seen.size() >= 12);
+  CHECK(results.begin() == results.end());
+}
+
 TEST_CASE("a program without standard streams can have tasks that print", "[no_tsan]") {
   CHECK(lenskit::tests::holds_in_child([] {
     for (int fd = 0; fd <= STDERR_FILENO; ++fd) close(fd);

@@ -60,9 +60,10 @@ class dispatcher final : private engine_listener {
   void check_caller() const;
   /// Starts a call. Throws invoker_closed or broken_pool.
   [[nodiscard]] std::shared_ptr<call_state> open(call_plan plan);
-  /// Adds the next tasks of a call and gives them to a worker if one has room. Does not block.
-  void submit(const std::shared_ptr<call_state>& call, std::uint64_t first_index, std::uint32_t count,
-              std::shared_ptr<const encoded_arguments> arguments);
+  /// Adds the next tasks of a call and gives them to a worker if one has room. Does not block. False if the pool was
+  /// shut down meanwhile.
+  [[nodiscard]] bool submit(const std::shared_ptr<call_state>& call, std::uint64_t first_index, std::uint32_t count,
+                            std::shared_ptr<const encoded_arguments> arguments);
   /// Adds a task that failed before it could be submitted.
   void submit_failed(const std::shared_ptr<call_state>& call, std::uint64_t index, std::exception_ptr failure);
   /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. False if nothing
