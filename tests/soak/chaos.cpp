@@ -1,12 +1,12 @@
 // The trial "chaos": many seeded runs in which faults of all kinds meet whatever a program may do with its pools.
-#include "chaos.hpp"
-
 #include "chaos_consumers.hpp"
 #include "chaos_dice.hpp"
 #include "chaos_faults.hpp"
+#include "chaos_pace.hpp"
 #include "chaos_run.hpp"
 #include "chaos_world.hpp"
 #include "disposable.hpp"
+#include "trial.hpp"
 
 #include <fmt/format.h>
 
@@ -51,13 +51,14 @@ std::string goal_of(std::string_view complaint) {
 std::vector<score> run_chaos(const settings& how) {
   chaos::map_tally();
   name_all_kinds();
+  const chaos::pace_maker pace;
   const auto directory = fs::temp_directory_path() / fmt::format("lenskit-chaos.{}", ::getpid());
   std::map<std::string, long> missed;
-  long bad_runs = 0;
+  std::pair<steady::duration, std::string> slowest{};
   disposable_processes runs(how.at_once, longest_run, [&](ending end) {
     fs::remove_all(directory / end.label);
+    slowest = std::max(slowest, {end.took, end.label});
     if (end.complaints.empty()) return;
-    ++bad_runs;
     std::printf("chaos: run failed; again: soak chaos --runs 1 --seed %s\n", end.label.c_str());
     for (const auto& each : end.complaints) {
       ++missed[goal_of(each)];
@@ -82,6 +83,9 @@ std::vector<score> run_chaos(const settings& how) {
   for (std::size_t kind = 1; kind < chaos::kinds().size(); ++kind) {
     std::printf("    %8lld  %s\n", static_cast<long long>(struck[kind]), chaos::kinds()[kind].c_str());
   }
+  std::printf("    the longest run took %lld ms: seed %s\n",
+              static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(slowest.first).count()),
+              slowest.second.c_str());
   std::vector<score> scores;
   for (const auto* goal : goals) {
     scores.push_back({goal, missed[goal] == 0,

@@ -81,13 +81,15 @@ decltype(auto) in_time(round& with, const call& of, Step step) {
   struct watch {
     round& with;
     const call& of;
+    pace pace_then = pace::now();
     std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
     ~watch() {
       const auto took = std::chrono::steady_clock::now() - begun;
-      if (took > with.longest_wait) {
-        with.judge.complain("G2", fmt::format("call {}: waited {} ms for one result", of.number,
-                                              std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
-      }
+      const auto slowness = slowness_since(pace_then);
+      if (took <= with.longest_wait * slowness) return;
+      const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+      with.judge.complain("G2", fmt::format("call {} ({}): waited {} ms for one result (machine {:.1f} times slower)",
+                                            of.number, of.about, ms, slowness));
     }
   } watched{with, of};
   return step();
@@ -253,7 +255,7 @@ void read_endless_input(round& with) {
   read(with, with.first, with.workers->map_outcomes(feed(with.first, never, true)), with.first.items.size());
 }
 
-/// What comes once a pool is ended by `Ending`: judged results first, then nothing but that.
+/// What comes while a pool is ended: results, and `Ending` in place of those that will not come.
 template <class Ending>
 void read_until_the_end(round& with, const std::function<void()>& end) {
   auto& of = with.first;
@@ -262,15 +264,11 @@ void read_until_the_end(round& with, const std::function<void()>& end) {
     std::this_thread::sleep_for(wait);
     end();
   });
-  std::size_t index = 0;
-  bool over = false;
-  while (const auto got = from.next()) {
-    const bool ended = holds<Ending>(*got);
-    if (over && !ended) with.judge.complain("G2", of, index, "a result behind the end: " + text_of(*got));
-    over = over || ended;
+  for (std::size_t index = 0;; ++index) {
+    const auto got = from.next();
+    if (!got) return;
     if (index > of.items.size()) return with.judge.complain("G2", of, index, "more than there were, and an end");
-    if (!over) with.judge.settle(of, index, *got);
-    ++index;
+    if (!holds<Ending>(*got)) with.judge.settle(of, index, *got);
   }
 }
 

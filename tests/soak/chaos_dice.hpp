@@ -18,7 +18,7 @@ constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept { return 
 
 class dice {
  public:
-  explicit constexpr dice(std::uint64_t seed) noexcept : state_(seed) {}
+  explicit constexpr dice(std::uint64_t seed) noexcept : state_(scramble(seed)) {}
 
   constexpr std::uint64_t next() noexcept { return scramble(state_++); }
   constexpr std::uint64_t below(std::uint64_t end) noexcept { return next() % end; }

@@ -21,6 +21,7 @@
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <ranges>
 #include <thread>
 
@@ -102,10 +103,13 @@ void limit(__rlimit_resource what, rlim_t to) {
 [[maybe_unused]] void eat_memory() {
   rlimit before{};
   ::getrlimit(RLIMIT_AS, &before);
-  limit(RLIMIT_AS, rlim_t{1} << 28);
+  rlim_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  constexpr rlim_t left = rlim_t{16} << 20;
+  limit(RLIMIT_AS, pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + left);
   std::vector<std::string> eaten;
   try {
-    for (;;) eaten.emplace_back(std::size_t{8} << 20, 'x');
+    for (;;) eaten.emplace_back(std::size_t{1} << 20, 'x');
   } catch (const std::bad_alloc&) {
     eaten.clear();
     ::setrlimit(RLIMIT_AS, &before);
@@ -264,7 +268,7 @@ std::vector<task_fault> hangs() {
        .fate = answers_or_is_late(),
        .strike =
            [](task_context& context) {
-             ++the_board().cut_offs;  // what comes too late for this task hits the next one
+             ++the_board().reruns;  // what comes too late for this task hits the next one
              std::this_thread::sleep_for(task_deadline - 5ms + std::chrono::microseconds(context.what.salt % 10'000));
            }},
   };

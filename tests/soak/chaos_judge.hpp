@@ -1,6 +1,7 @@
 // Tells whether what came of a chaos run is what had to come of it.
 #pragma once
 
+#include "chaos_pace.hpp"
 #include "chaos_task.hpp"
 #include "disposable.hpp"
 
@@ -24,6 +25,7 @@ struct call {
   std::vector<item> items;
   std::vector<std::uint64_t> lots{};  ///< what each task must draw from its seed; empty if nobody can know
   int max_retries = 0;
+  std::string about{};  ///< for complaints
 };
 
 /// Where the log records of all workers end up.
@@ -70,6 +72,7 @@ class judge {
   notes& complaints_;
   const log_keeper& logs_;
   const std::uint64_t model_checksum_;
+  const pace begun_ = pace::now();
   bool breakage_ = false;
   std::mutex mutex_;  // two threads may consume at once
   int strays_spent_ = 0;

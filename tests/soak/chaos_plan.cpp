@@ -75,7 +75,7 @@ class fault_choice {
     const bool in_turn = limits_.n_jobs == 1 && after_healthy;
     if (limits_.where == engine::processes && hangs_left_ > 0 && lots_.one_in(8)) {
       --hangs_left_;
-      return set(one, hanging().draw(lots_), 1);
+      return set(one, hanging().draw(lots_), always);
     }
     if (limits_.where == engine::processes && lots_.one_in(3) && (limits_.deaths > 0 || in_turn)) {
       const auto most = std::min(1 + retries_, limits_.deaths > 0 ? limits_.deaths : most_in_turn);
@@ -85,12 +85,13 @@ class fault_choice {
       return set(one, kind, may_stray(task_faults()[kind].fate) ? 1 : strikes);
     }
     const bool throws = limits_.where != engine::processes || lots_.one_in(2);
-    set(one, (throws ? throwing() : surviving()).draw(lots_), 1 + retries_);
+    set(one, (throws ? throwing() : surviving()).draw(lots_), always);
   }
 
  private:
   static constexpr int most_hangs = 2;
   static constexpr int most_in_turn = 2;
+  static constexpr int always = 1000;
 
   static void set(item& one, std::uint32_t kind, int strikes) {
     one.kind = kind;

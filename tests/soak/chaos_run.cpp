@@ -151,6 +151,7 @@ class one_run {
     auto first = draw_call({workers_->engine(), workers_->n_jobs(), deaths, hangs});
     auto second = draw_call({workers_->engine(), 0, 0, false});
     const auto& style = lots_.pick(consumers());
+    first.about = second.about = describe(style.name);
     const auto seed = lots_.next();
     if (!style.concurrent) {
       const auto foretold = foretell_lots(seed, {first.items.size(), second.items.size()});
@@ -170,10 +171,17 @@ class one_run {
     }
   }
 
+  [[nodiscard]] std::string describe(const char* what) const {
+    return fmt::format("{}, engine {}, {} jobs, chunks of {}, buffer of {}{}", what,
+                       static_cast<int>(workers_->engine()), workers_->n_jobs(), options_.chunk_size,
+                       options_.buffer_size, options_.task_timeout ? ", deadline" : "");
+  }
+
   // No stale result shows up, and the pool works as before.
   void check_health() {
     call one{.number = next_call_++, .items = healthy_items(0, 0), .max_retries = options_.max_retries};
     one.items = healthy_items(one.number, 8);
+    one.about = describe("afterwards");
     dice lots(0);
     round with{workers_, one, one, judge_, lots, stop_, [] {}, numbers_, longest_wait()};
     read_all(with, one);
@@ -201,6 +209,7 @@ void settle_down(const fs::path& directory) {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   ::dup2(null, STDIN_FILENO);
   ::dup2(null, STDOUT_FILENO);
+  ::dup2(null, STDERR_FILENO);  // what dying workers have to say
   ::close(null);
   ::setenv("TMPDIR", directory.c_str(), 1);
   fs::current_path(directory);

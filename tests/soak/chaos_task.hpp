@@ -37,8 +37,8 @@ struct board {
   std::atomic<pid_t> workers[most_workers];  ///< by index; of whichever pool ran there last
   std::atomic<pid_t> spawner;
   pid_t parent;
-  std::atomic<int> strays;    ///< deaths that may befall any task
-  std::atomic<int> cut_offs;  ///< tasks that may be run again because the one before them was ended too late
+  std::atomic<int> strays;  ///< deaths that may befall any task
+  std::atomic<int> reruns;  ///< how often a task may be run again though its worker did not die of it
 };
 
 /// Faults that happened, by kind, in all runs together.

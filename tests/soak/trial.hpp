@@ -38,6 +38,7 @@ std::vector<score> memory_bound(const settings&);
 std::vector<score> large_frame(const settings&);
 std::vector<score> isolation(const settings&);
 std::vector<score> determinism(const settings&);
+std::vector<score> run_chaos(const settings&);
 
 /// Every trial, in the order of the scorecard.
 const std::vector<trial>& all_trials();
