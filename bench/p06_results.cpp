@@ -39,7 +39,7 @@ void copy_by_hand(std::vector<std::byte>& buffer, const bench::pairs& from, benc
   std::uint64_t got = 0;
   std::memcpy(&got, buffer.data(), sizeof got);
   into.resize(got);
-  std::memcpy(into.data(), buffer.data() + sizeof got, got * sizeof into[0]);
+  std::memcpy(static_cast<void*>(into.data()), buffer.data() + sizeof got, got * sizeof into[0]);
 }
 
 double ns_of(auto&& once) {
@@ -56,7 +56,7 @@ void compare_codec() {
     return ns_of([&] {
       out->clear();
       lenskit::detail::encode(*out, from);
-      lenskit::detail::reader in({out->data(), out->size()});
+      lenskit::detail::reader in(std::span<const std::byte>(out->data(), out->size()));
       bench::keep(lenskit::detail::decode<bench::pairs>(in).data());
     });
   });

@@ -15,6 +15,8 @@ struct recommender {
   static constexpr std::size_t n_factors = 64;
   static constexpr std::size_t n_items = 60'000;
   static constexpr std::size_t list_length = 100;
+  static constexpr std::size_t group = 32;  // of items, stored factor by factor, so that one vector holds several items
+  static_assert(n_items % group == 0);
 
   std::vector<float> users;
   std::vector<float> items;
@@ -26,29 +28,25 @@ struct recommender {
   /// The best items for a user, the best first.
   [[nodiscard]] std::vector<std::uint32_t> recommend(std::size_t user) const {
     thread_local std::vector<float> scores(n_items);
-    thread_local std::vector<std::uint32_t> order(n_items);
-    const auto* taste = users.data() + user * n_factors;
-    for (std::size_t i = 0; i < n_items; ++i) scores[i] = dot(taste, items.data() + i * n_factors);
-    std::iota(order.begin(), order.end(), 0U);
+    score_items(users.data() + user * n_factors, items.data(), scores.data());
+    std::vector<std::uint32_t> best(list_length);
+    std::iota(best.begin(), best.end(), 0U);
     const auto better = [&](std::uint32_t a, std::uint32_t b) {
       return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
     };
-    const auto end = order.begin() + list_length;
-    std::nth_element(order.begin(), end - 1, order.end(), better);
-    std::sort(order.begin(), end, better);
-    return {order.begin(), end};
+    std::make_heap(best.begin(), best.end(), better);  // the worst of them in front
+    for (std::uint32_t item = list_length; item < n_items; ++item) {
+      if (!better(item, best.front())) continue;
+      std::pop_heap(best.begin(), best.end(), better);
+      best.back() = item;
+      std::push_heap(best.begin(), best.end(), better);
+    }
+    std::sort_heap(best.begin(), best.end(), better);
+    return best;
   }
 
  private:
-  // Sums in four lanes: a single sum could not be computed with vector instructions.
-  static float dot(const float* a, const float* b) {
-    constexpr std::size_t lanes = 4;
-    float sums[lanes] = {};
-    for (std::size_t i = 0; i < n_factors; i += lanes) {
-      for (std::size_t lane = 0; lane < lanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
-    }
-    return sums[0] + sums[1] + sums[2] + sums[3];
-  }
+  static void score_items(const float* taste, const float* items, float* scores);
 
   static std::vector<float> random_factors(std::size_t rows, unsigned seed) {
     std::mt19937 random(seed);
