@@ -73,6 +73,11 @@ void wakeup::clear() const noexcept {
   sys::retry([&]() noexcept { return sys::read(event_.get(), &count, sizeof count); });
 }
 
+void wakeup::wait_for(std::chrono::nanoseconds most) const noexcept {
+  pollfd raised{event_.get(), POLLIN, 0};
+  sys::poll(&raised, 1, most);
+}
+
 bell::bell() {
   const auto gate = descriptor_gate();
   timer_ = descriptor(sys::timerfd());

@@ -294,6 +294,12 @@ int poll(pollfd* fds, std::size_t count, int timeout_ms) noexcept {
   return guarded(call::poll, [&] { return ::poll(fds, count, timeout_ms); });
 }
 
+int poll(pollfd* fds, std::size_t count, std::chrono::nanoseconds timeout) noexcept {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
+  const timespec limit{seconds.count(), (timeout - seconds).count()};
+  return guarded(call::poll, [&] { return ::ppoll(fds, count, &limit, nullptr); });
+}
+
 int epoll_create() noexcept {
   return guarded(call::epoll_create, [] { return ::epoll_create1(EPOLL_CLOEXEC); });
 }

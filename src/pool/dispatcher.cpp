@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 namespace lenskit::detail {
@@ -15,7 +16,7 @@ using namespace std::chrono_literals;
 // The attendant stands in when no consumer has led for this long. It wakes at this rate while work is outstanding.
 constexpr auto attendant_patience = 2ms;
 // A chunk should keep a worker busy for about this long: long against a wake-up, short against a user's patience.
-constexpr double chunk_ns = 200e3;
+constexpr double chunk_ns = 300e3;
 constexpr double longest_chunk_tasks = 1 << 20;
 constexpr double chunk_result_bytes = 1 << 20;
 // What a call may hold if its consumer sets no limit: enough for uneven tasks to even out behind a slow one.
@@ -26,6 +27,10 @@ constexpr std::size_t window_bytes = std::size_t{64} << 20;
 constexpr steady::duration least_stall_patience = 1s;
 constexpr steady::duration most_stall_patience = 10s;
 constexpr int looks_to_stall = 2;
+// A rest that is shorter spares too few wake-ups, a longer one would be felt.
+constexpr auto shortest_rest = 100us;
+constexpr double longest_rest_ns = 1e6;
+constexpr double connection_bytes = 64 << 10;  // of results that surely fit into a worker's connection
 
 }  // namespace
 
@@ -246,7 +251,9 @@ void dispatcher::lead(lock& held, bool attending) {
   standing_in_ = attending;
   const leadership mine{*this, held};
   const auto deadline = next_deadline();
+  const auto rest = attending ? std::chrono::nanoseconds::zero() : time_to_rest(deadline);
   held.unlock();
+  if (rest >= shortest_rest) engine_->rest(rest);
   engine_->wait(deadline, attending);
   held.lock();
   engine_->report(*this);
@@ -285,6 +292,22 @@ void dispatcher::attend_while_open() {
 steady::duration dispatcher::stall_patience() const {
   if (!options_.task_timeout) return most_stall_patience;
   return std::clamp<steady::duration>(*options_.task_timeout, least_stall_patience, most_stall_patience);
+}
+
+// How long the leader can leave the workers alone. Being woken for every result costs as much as a task of 20 µs, on
+// both sides, and takes a core from a worker: while all workers have enough to do, results are better left to pile up.
+std::chrono::nanoseconds dispatcher::time_to_rest(steady::time_point deadline) const {
+  double least_queued = 2 * longest_rest_ns;
+  for (const auto& in : lanes_) {
+    if (in.in_flight.size() < 2) return {};
+    const auto& call = *in.in_flight.front()->call;
+    // Seldom results are awaited one by one. Large ones fill the connection, and then the worker waits.
+    if (!call.task_ns || *call.task_ns > longest_rest_ns) return {};
+    if (call.result_bytes * longest_rest_ns > connection_bytes * *call.task_ns) return {};
+    least_queued = std::min(least_queued, queued_ns(in));
+  }
+  const std::chrono::nanoseconds rest(std::llround(least_queued / 2));
+  return std::min<std::chrono::nanoseconds>(rest, deadline - steady::now());
 }
 
 steady::time_point dispatcher::next_deadline() const {

@@ -11,9 +11,11 @@ namespace lenskit::detail {
 namespace {
 
 // Results wait at most about this long in the worker, so that a chunk of long tasks arrives piece by piece.
-constexpr std::int64_t send_every_ns = 200'000;
+constexpr std::int64_t send_every_ns = 300'000;
 // The clock is read about this often: reading it after every task would cost as much as a short task.
 constexpr std::int64_t look_every_ns = 20'000;
+// The sink is asked for a recall about this often, which takes a system call. What is worth recalling runs for longer.
+constexpr std::int64_t ask_every_ns = 100'000;
 // A chunk whose tasks suddenly take long is looked at this many times at least.
 constexpr std::uint32_t looks_per_chunk = 8;
 
@@ -46,7 +48,7 @@ void recorder::begin(const tasks_head& chunk, const call_seed& seed) {
   run_at_ = journal_block::no_run;
   recalled_ = false;
   results_.clear();
-  sent_at_ = looked_at_ = now_ns();
+  sent_at_ = looked_at_ = asked_at_ = now_ns();
   stride_ = std::max(std::min(stride_, count_ / looks_per_chunk), 1U);
   until_look_ = stride_ + 1;
   // The chunk's number last: until it stands there, nothing of this chunk has started.
@@ -106,6 +108,8 @@ bool recorder::look_up() {
   until_look_ = stride_;
   looked_at_ = now;
   if (now - sent_at_ >= send_every_ns && position_ > base_) send();
+  if (now - asked_at_ < ask_every_ns) return true;
+  asked_at_ = now;
   recalled_ = sink_.recalled(chunk_);
   return !recalled_;
 }

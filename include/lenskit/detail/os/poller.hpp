@@ -46,6 +46,8 @@ class wakeup {
   wakeup();
   void raise() const noexcept;
   void clear() const noexcept;
+  /// Blocks until it is raised, which it then stays, or for `most`, more exactly than a poller.
+  void wait_for(std::chrono::nanoseconds most) const noexcept;
   [[nodiscard]] int fd() const noexcept { return event_.get(); }
 
  private:

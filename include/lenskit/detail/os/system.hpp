@@ -136,6 +136,7 @@ ssize_t pwrite(int fd, const void* from, std::size_t bytes, off_t offset) noexce
 ssize_t sendmsg(int fd, const msghdr& message, int flags) noexcept;  // MSG_NOSIGNAL added
 ssize_t recvmsg(int fd, msghdr& message, int flags) noexcept;        // MSG_CMSG_CLOEXEC added
 int poll(pollfd* fds, std::size_t count, int timeout_ms) noexcept;
+int poll(pollfd* fds, std::size_t count, std::chrono::nanoseconds timeout) noexcept;
 int epoll_create() noexcept;  // close-on-exec
 int epoll_ctl(int epoll, int operation, int fd, epoll_event& event) noexcept;
 int epoll_wait(int epoll, epoll_event* events, int capacity, int timeout_ms) noexcept;

@@ -100,6 +100,7 @@ class dispatcher final : private engine_listener {
   void await(lock& held, Ready ready);
   void lead(lock& held, bool attending);
   void attend_while_open();
+  [[nodiscard]] std::chrono::nanoseconds time_to_rest(steady::time_point deadline) const;
   [[nodiscard]] steady::time_point next_deadline() const;
   void enforce_deadlines();
   void find_stalled();

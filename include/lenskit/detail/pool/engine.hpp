@@ -80,7 +80,9 @@ class worker_engine {
   /// Waits until there is something to report, `interrupt`, or `deadline`. Not under the lock. `attending`: the caller
   /// is the attendant and looks after logs meanwhile.
   virtual void wait(steady::time_point deadline, bool attending) = 0;
-  /// Makes `wait` and `attend` return. Async-signal-safe.
+  /// Waits for so long, or until `interrupt`, and lets what happens meanwhile pile up for `wait`. Not under the lock.
+  virtual void rest(std::chrono::nanoseconds) noexcept {}
+  /// Makes `wait`, `rest` and `attend` return. Async-signal-safe.
   virtual void interrupt() noexcept = 0;
 
   /// Whether the pool needs a thread that looks after it while no caller does.

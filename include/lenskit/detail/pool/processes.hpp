@@ -41,6 +41,7 @@ class processes_engine final : public worker_engine, private worker_program {
   void end_stalled(int worker) noexcept override;
   void report(engine_listener& listener) override;
   void wait(steady::time_point deadline, bool attending) override;
+  void rest(std::chrono::nanoseconds most) noexcept override { interrupt_.wait_for(most); }
   void interrupt() noexcept override;
   [[nodiscard]] bool attended() const noexcept override { return true; }
   void attend() override;

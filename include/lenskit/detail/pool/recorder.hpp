@@ -109,6 +109,7 @@ class recorder {
   const bool in_worker_process_;
   std::int64_t sent_at_ = 0;
   std::int64_t looked_at_ = 0;
+  std::int64_t asked_at_ = 0;
 };
 
 }  // namespace lenskit::detail
