@@ -14,6 +14,9 @@ namespace {
 
 // More than any one message of the library carries; SCM_MAX_FD is 253.
 constexpr std::size_t max_attached = 16;
+// What a worker can send without waiting for the parent: large results wake it less often then. The kernel gives as
+// much of it as its limit allows.
+constexpr int stream_room = 1 << 20;
 constexpr std::size_t control_bytes = CMSG_SPACE(max_attached * sizeof(int));
 
 template <class Make>
@@ -41,8 +44,10 @@ int flags_of(blocking mode) noexcept { return mode == blocking::dont_wait ? MSG_
 bool peer_is_gone(int error) noexcept { return error == 0 || error == EPIPE || error == ECONNRESET; }
 
 descriptor_pair make_stream() {
-  return make_pair("cannot create a worker's connection",
-                   [](int(&fds)[2]) { return sys::socketpair(SOCK_STREAM, fds); });
+  auto pair =
+      make_pair("cannot create a worker's connection", [](int(&fds)[2]) { return sys::socketpair(SOCK_STREAM, fds); });
+  for (const auto* end : {&pair.first, &pair.second}) sys::setsockopt(end->get(), SOL_SOCKET, SO_SNDBUF, stream_room);
+  return pair;
 }
 
 descriptor_pair make_packet_connection() {

@@ -20,7 +20,7 @@ constexpr std::int64_t ask_every_ns = 100'000;
 constexpr std::uint32_t looks_per_chunk = 8;
 
 // Heap memory that a large result left behind and that is kept for the next one.
-constexpr std::size_t keep_bytes = std::size_t{1} << 20;
+constexpr std::size_t keep_bytes = std::size_t{4} << 20;
 
 constexpr std::size_t no_size = 0;
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <new>
 
 namespace lenskit::detail {
@@ -27,7 +28,7 @@ void writer::grow(std::size_t more) {
     heap_capacity_ = wanted;
   } else {
     if (heap_capacity_ < wanted) {  // what clear() kept does not do
-      heap_.reset(static_cast<std::byte*>(std::malloc(wanted)));
+      heap_.reset(allocate_block(wanted));
       heap_capacity_ = heap_ ? wanted : 0;
       if (!heap_) throw std::bad_alloc();
     }

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/large_block.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <vector>
@@ -20,7 +22,10 @@ namespace lenskit::detail {
 class byte_buffer {
  public:
   byte_buffer() noexcept = default;
-  explicit byte_buffer(std::size_t size) : bytes_(std::make_unique_for_overwrite<std::byte[]>(size)), size_(size) {}
+  /// Throws std::bad_alloc.
+  explicit byte_buffer(std::size_t size) : bytes_(allocate_block(size)), size_(size) {
+    if (!bytes_ && size != 0) throw std::bad_alloc();
+  }
   byte_buffer(byte_buffer&& other) noexcept : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)) {}
   byte_buffer& operator=(byte_buffer&& other) noexcept {
     bytes_ = std::move(other.bytes_);
@@ -35,7 +40,7 @@ class byte_buffer {
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {bytes_.get(), size_}; }
 
  private:
-  std::unique_ptr<std::byte[]> bytes_;
+  std::unique_ptr<std::byte, free_bytes> bytes_;
   std::size_t size_ = 0;
 };
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <lenskit/detail/os/descriptor.hpp>
+#include <lenskit/detail/os/large_block.hpp>
 
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <type_traits>
@@ -12,10 +12,6 @@
 #include <vector>
 
 namespace lenskit::detail {
-
-struct free_bytes {
-  void operator()(std::byte* bytes) const noexcept { std::free(bytes); }
-};
 
 /// Bytes on the heap that were never zeroed, and how many of them count.
 struct byte_block {
