@@ -27,6 +27,11 @@ constexpr auto spawner_patience = 5s;
 // Forks that fail in a row, with growing pauses, before a slot is given up for lost: seconds.
 constexpr int most_failed_starts = 8;
 
+// While workers log without a pause, the attendant lets records pile up: to be woken for each would cost the workers
+// more than to write them. What arrives in a rest fits into a log pipe.
+constexpr std::size_t busy_log_bytes = 4096;
+constexpr auto log_rest = 300us;
+
 }  // namespace
 
 // ---- collecting, by the leader -------------------------------------------------------------------------------------
@@ -203,6 +208,7 @@ void processes_engine::bury(int worker) {
 
 // Waits for logs and passes them on. True if the bell rang or somebody interrupted.
 bool processes_engine::drain_logs(steady::time_point deadline) {
+  log_bytes_ = 0;
   std::array<readiness, 64> room;
   bool called = false;
   for (const auto& ready : attendance_.wait(room, deadline)) {
@@ -211,7 +217,9 @@ bool processes_engine::drain_logs(steady::time_point deadline) {
         std::unique_lock held(handles_mutex_);
         const auto reports = at(worker_of(ready)).reports;
         held.unlock();
-        if (reports && reports->drain() == 0 && ready.hung_up) attendance_.forget(reports->fd());
+        const auto got = reports ? reports->drain() : 0;
+        log_bytes_ += got;
+        if (reports && got == 0 && ready.hung_up) attendance_.forget(reports->fd());
         break;
       }
       case source::bell:
@@ -232,6 +240,7 @@ void processes_engine::attend() {
   while (!drain_logs(next_redraw)) {
     const int pause = progress_board::instance().redraw_if_due();
     next_redraw = pause < 0 ? steady::time_point::max() : steady::now() + std::chrono::milliseconds(pause);
+    if (log_bytes_ >= busy_log_bytes) attend_interrupt_.wait_for(log_rest);
   }
 }
 

@@ -101,6 +101,7 @@ class processes_engine final : public worker_engine, private worker_program {
   wakeup attend_interrupt_;
   bell bell_;
 
+  std::size_t log_bytes_ = 0;  // that the last drain_logs passed on
   std::vector<event> events_;
   std::vector<int> with_room_;
   std::vector<int> to_replace_;
