@@ -11,8 +11,8 @@
 namespace lenskit::detail {
 namespace {
 
-// A worker should have this much to do beyond the chunk it runs, so that it never waits for the parent.
-constexpr double queued_enough_ns = 1e6;
+// A worker should have this much to do, so that it never waits for the parent and the parent can rest for half of it.
+constexpr double queued_enough_ns = 2e6;
 constexpr std::size_t queued_at_least = 2;
 // What a chunk must still cost for it to be worth taking it from its worker for an idle one.
 constexpr double worth_moving_ns = 500e3;

@@ -124,6 +124,8 @@ void processes_engine::receive_from(int worker) {
       result.state = transfer::end::closed;
     }
     if (result.state == transfer::end::would_block) return;
+    // What arrives from now on, an end of file too, makes the poller say so again.
+    if (result.state == transfer::end::more && handle.incoming->drained()) return;
     if (result.state == transfer::end::closed) {
       results_.forget(handle.stream.get());
       handle.incoming.reset();

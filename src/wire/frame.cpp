@@ -69,7 +69,9 @@ std::span<std::byte> frame_reader::room() {
 void frame_reader::arrived(std::size_t bytes) noexcept { (payload_.size() != 0 ? filled_ : end_) += bytes; }
 
 transfer frame_reader::receive(int fd, blocking mode) {
-  const auto result = receive_some(fd, room(), mode, attached_);
+  const auto space = room();
+  const auto result = receive_some(fd, space, mode, attached_);
+  drained_ = result.bytes < space.size();
   arrived(result.bytes);
   return result;
 }

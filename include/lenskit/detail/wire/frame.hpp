@@ -76,6 +76,8 @@ class frame_reader {
 
   /// Receives what there is; blocks only in mode `wait` and then until there is something.
   transfer receive(int fd, blocking mode);
+  /// Whether the last `receive` had room left, so that another one would most likely find nothing.
+  [[nodiscard]] bool drained() const noexcept { return drained_; }
   /// Takes `bytes` as if they had been received. For tests and fuzzing.
   void feed(std::span<const std::byte> bytes);
   /// The next whole frame, verified. Throws serialization_error if the stream is corrupt, after which it stays so.
@@ -98,6 +100,7 @@ class frame_reader {
   std::size_t end_ = 0;
   frame_header header_{};  // of the frame being filled
   bool have_header_ = false;
+  bool drained_ = false;
   byte_buffer payload_;     // of a frame too long for small_
   std::size_t filled_ = 0;  // of payload_
   std::vector<descriptor> attached_;
