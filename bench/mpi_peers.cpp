@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
   mpi::environment environment(argc, argv);
   mpi::communicator world;
   bench::initialize(argc, argv);
-  const int many = bench::sized(40'000'000, 20'000'000);
+  const int many = bench::sized(20'000'000, 10'000'000);
   const auto same = [](int x) { return x; };
   measure(world, "P1", "chosen chunks", many / 80, 1, same);
   measure(world, "P1", "chosen chunks", many / 4, 64, same);

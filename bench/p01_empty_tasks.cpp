@@ -96,7 +96,7 @@ int main(int argc, char** argv) {
   constexpr std::size_t longest = 32'768;
   bench::pipe_farm<int, int> farm(bench::workers, longest, same);
   lenskit::invoker pool(no_model{}, same_with_model, bench::workers);
-  const int many = bench::sized(40'000'000, 20'000'000);
+  const int many = bench::sized(20'000'000, 10'000'000);
   const int few = many / 40;
   oneapi::tbb::task_arena arena(bench::workers);
 

@@ -93,7 +93,7 @@ class course {
     constexpr std::size_t bearable = 50'000;  // a thread each
     if (tasks_.size() < bearable) enter(contest, "std::async", async_tasks);
     enter(contest, "lenskit", [&pool](const auto& tasks) { return pool.map(tasks).collect(); });
-    contest.run(bench::sized(7, 5));
+    contest.run();
   }
 
  private:
@@ -133,7 +133,7 @@ std::vector<steps> uneven_tasks(double mean_seconds, double in_all) {
 int main(int argc, char** argv) {
   bench::initialize(argc, argv);
   lenskit::invoker pool(no_model{}, task, bench::workers);
-  const double in_all = bench::sized(0.5, 0.25);  // seconds of work
+  const double in_all = bench::sized(0.3, 0.2);  // seconds of work
   constexpr double us = 1e-6;
   constexpr double ms = 1e-3;
   course("tasks of 1 µs", even_tasks(1 * us, in_all)).run(pool);

@@ -62,7 +62,7 @@ void compare(const std::string& what, int own_core, int other_core) {
             1, 1, [&](std::size_t) { return one[0]; }, [&](int x) { expect(x == one[0]); });
       });
     });
-    contest.run();
+    contest.run(3);
   });
 }
 

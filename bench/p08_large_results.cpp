@@ -182,6 +182,6 @@ void compare(std::size_t megabytes, std::size_t megabytes_in_all) {
 
 int main(int argc, char** argv) {
   bench::initialize(argc, argv);
-  const std::size_t in_all = bench::sized<std::size_t>(1024, 512);
+  const std::size_t in_all = bench::sized<std::size_t>(512, 256);
   for (const std::size_t megabytes : {1U, 16U, 64U}) compare(megabytes, in_all);
 }
