@@ -175,7 +175,8 @@ void judge::judge_log(const call& of, const item& what) {
   const auto received = logs_.received(what);
   const auto logged = record.logged.load();
   // One that was killed may have written a record and not have got round to counting it.
-  const auto uncounted = is_certain(what) ? 0U : record.executed.load();
+  const bool completed = is_certain(what) && record.finished_ns != 0;
+  const auto uncounted = completed ? 0U : record.executed.load();
   if (received < logged || received > logged + uncounted)
     complain("G10", of, what.index, fmt::format("{} log records came, {} were written", received, logged));
 }

@@ -9,10 +9,12 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,7 +55,6 @@ class one_run {
   one_run(std::uint64_t seed, const fs::path& directory, notes& complaints)
       : lots_(seed),
         directory_(directory),
-        complaints_(complaints),
         numbers_(make_model(seed)),
         logs_(std::make_shared<log_keeper>(complaints)),
         judge_(complaints, *logs_, checksum(numbers_)) {
@@ -161,7 +162,6 @@ class one_run {
     round with{workers_, first, second, judge_, lots_, stop_, std::move(disturb), numbers_, longest_wait()};
     if (style.is_fault) struck(kind_of(style.name));
     style.consume(with);
-    complaints_.counters[calls_made] += 1;
     judge_.close(first);
     judge_.close(second);
     if (style.ends_pool) {
@@ -192,7 +192,6 @@ class one_run {
 
   dice lots_;
   const fs::path directory_;
-  notes& complaints_;
   const model numbers_;
   std::shared_ptr<log_keeper> logs_;
   judge judge_;
@@ -204,13 +203,14 @@ class one_run {
 };
 
 void settle_down(const fs::path& directory) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // whoever ends the soak ends its runs
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   ::dup2(null, STDIN_FILENO);
   ::dup2(null, STDOUT_FILENO);
   ::dup2(null, STDERR_FILENO);  // what dying workers have to say
-  ::close(null);
+  ::close_range(STDERR_FILENO + 1, ~0U, 0);  // of whoever started the soak: tasks look for their own
   ::setenv("TMPDIR", directory.c_str(), 1);
   fs::current_path(directory);
 }

@@ -8,9 +8,6 @@
 
 namespace lenskit::soak::chaos {
 
-/// What a run counts in its `notes`.
-enum counter { calls_made, items_settled };
-
 /// Does everything that `seed` says, in this process, and complains of all that goes wrong. Each complaint begins with
 /// the goal that it misses. `directory` is for temporary files, and must be empty afterwards.
 void run(std::uint64_t seed, const std::filesystem::path& directory, notes& complaints);

@@ -18,7 +18,7 @@ namespace lenskit::soak::chaos {
 
 constexpr std::size_t most_calls = 16;
 constexpr std::size_t most_items = 200;
-constexpr std::size_t most_kinds = 160;
+constexpr std::size_t most_kinds = 256;
 constexpr std::size_t most_workers = 8;
 constexpr std::chrono::milliseconds task_deadline{250};  ///< in runs that have one
 
