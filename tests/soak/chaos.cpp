@@ -32,6 +32,7 @@ using namespace std::chrono_literals;
 
 // A run is over in a tenth of a second; hangs within it are noticed by the run itself.
 constexpr auto longest_run = 60s;
+constexpr auto longest_cycles = 5min;
 constexpr std::array goals{"G2", "G3", "G9", "G10", "G13"};
 
 void name_all_kinds() {
@@ -139,7 +140,7 @@ void run_seeds(const settings& how, results& into) {
 // A few hundred at least, or what has only been used for the first time would look like a leak.
 void run_cycles(const settings& how, results& into) {
   const auto count = std::clamp(how.runs / 10, 400L, 1000L);
-  disposable_processes one(1, longest_run, [&](const ending& end) { into.take_cycles(end); });
+  disposable_processes one(1, longest_cycles, [&](const ending& end) { into.take_cycles(end); });
   one.start("cycles", [count](notes& complaints) { chaos::cycle(count, complaints); });
   one.finish();
 }

@@ -45,6 +45,17 @@ std::string describe(const std::exception_ptr& failure) {
   }
 }
 
+bool is_timeout(const outcome<answer>& got) {
+  if (got.has_value()) return false;
+  try {
+    std::rethrow_exception(got.error());
+  } catch (const task_timeout&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 // A machine that lets processes wait so much may keep a worker from its last step until its deadline has passed.
 constexpr double busy = 1.5;
 
@@ -100,7 +111,7 @@ void judge::settle(const call& of, std::size_t index, const outcome<answer>& got
     judge_failure(of, what, got.error());
   }
   if (breakage_) return;
-  judge_executions(of, what, got.has_value());
+  judge_executions(of, what, got);
   judge_log(of, what);
 }
 
@@ -153,7 +164,7 @@ void judge::spend_stray(const call& of, const item& what, const std::string& oth
   complain("G9", of, what.index, "died, but nothing killed it: " + otherwise);
 }
 
-void judge::judge_executions(const call& of, const item& what, bool answered) {
+void judge::judge_executions(const call& of, const item& what, const outcome<answer>& got) {
   const auto times = static_cast<int>(the_board().items[of.number][what.index].executed);
   const auto most = 1 + of.max_retries + the_board().reruns;
   if (times > most)
@@ -162,8 +173,8 @@ void judge::judge_executions(const call& of, const item& what, bool answered) {
     if (times != 0) complain("G9", of, what.index, "executed without its argument");
     return;
   }
-  if (answered && times == 0) complain("G2", of, what.index, "a result without execution");
-  if (!is_certain(what)) return;
+  if (got.has_value() && times == 0) complain("G2", of, what.index, "a result without execution");
+  if (!is_certain(what) || is_timeout(got)) return;
   const auto& fate = fault_of(what).fate;
   const int due = fate.dies ? std::min(static_cast<int>(what.strikes), of.max_retries) + 1 : 1;
   if (times != due) complain("G9", of, what.index, fmt::format("executed {} times where {} were due", times, due));

@@ -65,7 +65,7 @@ class judge {
  private:
   void judge_answer(const call& of, const item& what, const answer& got);
   void judge_failure(const call& of, const item& what, const std::exception_ptr& failure);
-  void judge_executions(const call& of, const item& what, bool answered);
+  void judge_executions(const call& of, const item& what, const outcome<answer>& got);
   void judge_log(const call& of, const item& what);
   void spend_stray(const call& of, const item& what, const std::string& otherwise);
 

@@ -209,7 +209,7 @@ void settle_down(const fs::path& directory) {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   ::dup2(null, STDIN_FILENO);
   ::dup2(null, STDOUT_FILENO);
-  ::dup2(null, STDERR_FILENO);  // what dying workers have to say
+  ::dup2(null, STDERR_FILENO);               // what dying workers have to say
   ::close_range(STDERR_FILENO + 1, ~0U, 0);  // of whoever started the soak: tasks look for their own
   ::setenv("TMPDIR", directory.c_str(), 1);
   fs::current_path(directory);

@@ -23,7 +23,7 @@ namespace lenskit::soak {
 const std::vector<trial>& all_trials() {
   static const std::vector<trial> trials{
       {"table-a", "the faults on which known pools were compared", 1, 1, table_a},
-      {"chaos", "seeded runs that mix faults of all kinds", 500, 10'000, run_chaos},
+      {"chaos", "seeded runs that mix faults of all kinds", 200, 10'000, run_chaos},
       {"kill-matrix", "a worker broken at each point of the protocol, in each way", 150, 1485, kill_matrix},
       {"death-latency", "deaths on a busy machine, and how soon they are known", 100, 1000, death_latency},
       {"parent-kill", "hosts killed at any moment of a pool's life", 60, 1000, parent_kill},
