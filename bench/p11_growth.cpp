@@ -85,7 +85,7 @@ void by_length_of_tasks() {
 
 void by_payload() {
   constexpr std::size_t largest = std::size_t{64} << 20;
-  for (std::size_t bytes = 8; bytes <= largest; bytes *= 8) {
+  for (std::size_t bytes = 8; bytes != 0; bytes = bytes == largest ? 0 : std::min(bytes * 8, largest)) {
     constexpr std::size_t least = 16;
     constexpr std::size_t most = 20'000;
     const auto in_all = bench::sized<std::size_t>(1, 0) * largest * 8 + largest * 2;
@@ -120,7 +120,9 @@ double with_new_pool(const factors& model, int n_workers, auto&& measured) {
   std::unique_ptr<factors_pool> pool;
   const std::vector<std::size_t> first(static_cast<std::size_t>(n_workers), 0);
   const auto taken = bench::seconds_of([&] {
-    pool = std::make_unique<factors_pool>(model, first_item, n_workers);
+    // One worker would be no process otherwise.
+    pool = std::make_unique<factors_pool>(
+        model, first_item, lenskit::invoker_options{.n_jobs = n_workers, .engine = lenskit::engine::processes});
     for (const auto x : pool->map(first)) bench::keep(x);
   });
   return measured(taken);
