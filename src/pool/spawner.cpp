@@ -170,7 +170,8 @@ void spawner::end() noexcept {
   constexpr auto grace = 1s;
   if (!process_.wait_ended(steady::now() + grace)) {
     process_.signal(SIGKILL);
-    std::ignore = process_.wait_ended(steady::now() + grace);
+    constexpr auto burial = 10s;  // at once, but on a machine so loaded that nothing runs; or it would stay a zombie
+    std::ignore = process_.wait_ended(steady::now() + burial);
   }
   std::ignore = process_.reap();
   process_ = process();
