@@ -42,7 +42,6 @@ extern "C" int clock_gettime(clockid_t clock, timespec* now) noexcept {
 namespace {
 
 constexpr auto processes = lenskit::engine::processes;
-constexpr int hour = 3600;
 
 class wrong_clock {
  public:
@@ -59,7 +58,7 @@ class wrong_clock {
 }  // namespace
 
 TEST_CASE("P8: a wall clock that jumps makes no task late and none endless", "[no_tsan]") {
-  const int jump = GENERATE(hour, -hour);
+  const int jump = GENERATE(3600, -3600);
   INFO("by " << jump << " s");
   wrong_clock clock;
   const auto honest = std::chrono::system_clock::now();
@@ -88,7 +87,7 @@ TEST_CASE("P8: a wall clock that jumps makes no task late and none endless", "[n
 }
 
 TEST_CASE("P8: a pool stops and ends as soon as ever while the wall clock jumps", "[no_tsan]") {
-  const int jump = GENERATE(hour, -hour);
+  const int jump = GENERATE(3600, -3600);
   INFO("by " << jump << " s");
   wrong_clock clock;
   std::stop_source stop;

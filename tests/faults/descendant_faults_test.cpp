@@ -229,12 +229,15 @@ TEST_CASE("F9: each process of a pool that ends by itself writes its coverage fi
     invoker inv(
         0, [](int, int x) { return x; }, on(processes, n_jobs));
     CHECK(inv.map(std::vector{1, 2}).collect() == std::vector{1, 2});
+    std::this_thread::sleep_for(
+        50ms);  // a worker that has just sent its last result still counts as busy, and is ended
   }
   CHECK(written[0] == n_jobs + 1);  // the spawner too
   {
     invoker inv(
         0, [](int, int) { std::exit(0); }, on(processes, n_jobs));
     CHECK_THROWS_AS(inv.map(std::vector{1}).collect(), worker_died);
+    std::this_thread::sleep_for(50ms);
   }
   CHECK(written[0] >= 2 * (n_jobs + 1));  // its replacement may have come too late to count
   profiles_written = nullptr;
