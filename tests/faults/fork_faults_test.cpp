@@ -188,7 +188,7 @@ TEST_CASE("F10: whichever fork of a new pool fails, the constructor throws and l
 
 TEST_CASE("F10: a process that may open few files gets a whole pool or an error", "[no_tsan]") {
   int refused = 0;
-  rlim_t limit = 4;
+  rlim_t limit = 1;
   for (bool works = false; !works && limit < 200; ++limit) {
     shared_counters worked(1);
     REQUIRE(holds_in_child([&] {
