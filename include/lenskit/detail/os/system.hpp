@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
