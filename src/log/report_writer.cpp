@@ -7,6 +7,9 @@
 #include <cerrno>
 
 namespace lenskit::detail {
+
+std::atomic<bool> reports_are_foreign{false};
+
 namespace {
 
 // All of it plain atomics, initialised before the program starts: a signal handler finds it whole.
@@ -15,7 +18,6 @@ std::atomic<std::uint64_t> begun{0};
 std::atomic<std::uint32_t> dropped{0};     // since the last report that got through
 std::atomic<std::int64_t> stuck_since{0};  // 0 while there is room
 std::atomic<std::uint32_t> process_id{0};
-std::atomic<bool> is_foreign{false};
 std::atomic<std::uint32_t> generation{1};  // of forks: makes cached thread numbers invalid
 
 struct cached_thread {
@@ -28,7 +30,7 @@ thread_local constinit cached_thread cached{0, 0};
 void note_fork() {
   generation.fetch_add(1, std::memory_order_relaxed);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()), std::memory_order_relaxed);
-  is_foreign.store(true, std::memory_order_relaxed);
+  reports_are_foreign.store(true, std::memory_order_relaxed);
   dropped.store(0, std::memory_order_relaxed);  // the worker itself tells about its own
 }
 
@@ -111,7 +113,7 @@ class outgoing {
   bool ship(std::uint8_t flags) noexcept {
     header_.bytes = static_cast<std::uint16_t>(used_);
     header_.flags = flags;
-    if (is_foreign.load(std::memory_order_relaxed)) header_.flags |= fragment_header::foreign;
+    if (reports_for_another()) header_.flags |= fragment_header::foreign;
     std::memcpy(buffer_, &header_, sizeof header_);
     header_.check = report_check(buffer_ + sizeof header_.check, used_ - sizeof header_.check);
     std::memcpy(buffer_, &header_.check, sizeof header_.check);
@@ -136,7 +138,7 @@ void start_reports(int pipe_fd) noexcept {
   if (!registered.exchange(true)) sys::at_fork_in_child(note_fork);
   generation.fetch_add(1);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()));
-  is_foreign.store(false);
+  reports_are_foreign.store(false);
   begun.store(0);
   dropped.store(0);
   stuck_since.store(0);
@@ -144,8 +146,6 @@ void start_reports(int pipe_fd) noexcept {
   const int flags = sys::fcntl(pipe_fd, F_GETFL);
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) sys::fcntl(pipe_fd, F_SETFL, flags | O_NONBLOCK);
 }
-
-bool reports_for_another() noexcept { return is_foreign.load(std::memory_order_relaxed); }
 
 bool reports_started() noexcept { return pipe_end.load(std::memory_order_relaxed) >= 0; }
 

@@ -1,4 +1,3 @@
-#include <lenskit/detail/log/report_writer.hpp>
 #include <lenskit/detail/pool/child.hpp>
 #include <lenskit/detail/pool/recorder.hpp>
 #include <lenskit/error.hpp>
@@ -31,11 +30,8 @@ recorder::recorder(journal_block& block, result_sink& sink, bool in_worker_proce
   results_.carry_descriptors(in_worker_process);
 }
 
-// A process that a task forked and that came back as well is not the worker: it must not write to the journal, which
-// it shares with the worker, nor go on to the tasks behind this one.
-void recorder::leave_if_forked() const noexcept {
-  if (in_worker_process_ && reports_for_another()) [[unlikely]]
-    leave_child(0);
+void recorder::leave_fork() const noexcept {
+  if (in_worker_process_) leave_child(0);
 }
 
 void recorder::begin(const tasks_head& chunk, const call_seed& seed) {

@@ -3,6 +3,7 @@
 
 #include <lenskit/detail/log/report.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -35,8 +36,11 @@ void start_reports(int pipe_fd) noexcept;
 /// Writes one report. False if it was dropped, wholly or from some fragment on. Async-signal-safe; keeps errno.
 bool write_report(report_kind kind, patience wait, std::initializer_list<report_part> parts) noexcept;
 
-/// Whether this process is a fork of the one that called `start_reports`, and has not called it itself.
-[[nodiscard]] bool reports_for_another() noexcept;
+extern std::atomic<bool> reports_are_foreign;
+
+/// Whether this process is a fork of the one that called `start_reports`, and has not called it itself. Asked for each
+/// task.
+[[nodiscard]] inline bool reports_for_another() noexcept { return reports_are_foreign.load(std::memory_order_relaxed); }
 
 /// The number of reports that this process has begun to write, on all its threads, the dropped ones included. A reader
 /// that has seen as many has seen everything written before this was called.

@@ -1,6 +1,7 @@
 // The recorder: takes a worker through the tasks of one chunk and brings their results on the way.
 #pragma once
 
+#include <lenskit/detail/log/report_writer.hpp>
 #include <lenskit/detail/os/clock.hpp>
 #include <lenskit/detail/pool/journal.hpp>
 #include <lenskit/detail/share/task_seed.hpp>
@@ -84,7 +85,13 @@ class recorder {
     block_.finished.store(position_, std::memory_order_release);
   }
   void unencodable();
-  void leave_if_forked() const noexcept;
+  // A process that a task forked and that came back as well is not the worker: it must not write to the journal, which
+  // it shares with the worker, nor go on to the tasks behind this one.
+  void leave_if_forked() const noexcept {
+    if (reports_for_another()) [[unlikely]]
+      leave_fork();
+  }
+  void leave_fork() const noexcept;
   [[nodiscard]] bool look_up();
   void send();
 
