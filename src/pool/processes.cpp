@@ -50,6 +50,7 @@ processes_engine::processes_engine(std::shared_ptr<workplace> place, process_opt
   for (int worker = 0; worker < options_.workers; ++worker) {
     greet(worker, std::move(started[static_cast<std::size_t>(worker)]));
   }
+  hear_spawner();  // of those that died while others were still being started
 }
 
 processes_engine::~processes_engine() { shut_down(); }

@@ -325,6 +325,7 @@ void processes_engine::replace_spawner() {
     for (int worker = 0; worker < options_.workers; ++worker) {
       greet(worker, std::move(started[static_cast<std::size_t>(worker)]));
     }
+    hear_spawner();
   } catch (const std::exception& error) {
     broken_ = fmt::format("cannot replace the spawner of the workers: {}", error.what());
   }

@@ -64,6 +64,31 @@ TEST_CASE("F1: workers that all freeze before they are ready are forked again fr
   CHECK(ice.passed() == 2 * workers);
 }
 
+TEST_CASE("W1: a worker that dies while others are still being forked is replaced at once", "[no_tsan]") {
+  class early_death final : public lenskit::detail::sys::interceptor {
+   public:
+    early_death() { lenskit::detail::sys::intercept(this); }
+    ~early_death() override { lenskit::detail::sys::intercept(nullptr); }
+    early_death(const early_death&) = delete;
+    early_death& operator=(const early_death&) = delete;
+    int fail(lenskit::detail::sys::call) noexcept override { return 0; }
+    void reach(lenskit::detail::sys::moment which) override {
+      if (which == lenskit::detail::sys::moment::forked && forked_[0]++ == 0) _exit(0);
+    }
+
+   private:
+    shared_counters forked_{1};
+  };
+  const early_death trap;
+  const auto begun = clk::now();
+  invoker inv(
+      0, [](int, int x) { return 2 * x; }, on(lenskit::engine::processes, 4));
+  for (int round = 0; round < 2; ++round) {
+    CHECK(inv.map(std::vector{1, 2, 3, 4, 5, 6, 7, 8}).collect() == std::vector{2, 4, 6, 8, 10, 12, 14, 16});
+  }
+  CHECK(clk::now() - begun < 2s);
+}
+
 TEST_CASE("W7: workers that never become ready break the pool, which says so", "[no_tsan]") {
   const freezer ice(lenskit::detail::sys::moment::ready, 1000);
   auto options = on(lenskit::engine::processes, 1);
