@@ -24,6 +24,7 @@
 #include <filesystem>
 #include <optional>
 #include <ranges>
+#include <set>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -145,10 +146,10 @@ TEST_CASE("E4: a worker that is killed while it is idle is replaced, and no task
       on(processes));
   for (int round = 0; round < 5; ++round) {
     int index = 0;
-    std::vector<pid_t> workers;
+    std::set<pid_t> workers;  // each once: a number may soon be a stranger's
     for (const auto& [worker, x] : inv.map(std::views::iota(0, 40))) {
       REQUIRE(x == index++);
-      workers.push_back(worker);
+      workers.insert(worker);
     }
     REQUIRE(index == 40);
     for (const pid_t worker : workers) kill(worker, signal);

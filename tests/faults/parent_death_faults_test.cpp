@@ -13,6 +13,7 @@
 #include <optional>
 #include <random>
 #include <ranges>
+#include <set>
 #include <thread>
 #include <tuple>
 #include <vector>
@@ -174,7 +175,8 @@ TEST_CASE("P2: a pool outlives the thread that made it", "[no_tsan]") {
   CHECK(inv->map(std::vector{1, 2, 3}).collect() == std::vector{3, 6, 9});
   // Replacements too, asked for by a thread that then ends.
   std::optional<decltype(pids())> other(pids());
-  const auto first = other->map(std::vector<int>(20)).collect();
+  const auto pids_of_tasks = other->map(std::vector<int>(20)).collect();
+  const std::set<pid_t> first(pids_of_tasks.begin(), pids_of_tasks.end());
   std::thread([&] {
     for (const pid_t each : first) kill(each, SIGKILL);
     CHECK(other->map(std::vector<int>(20)).collect().size() == 20);
