@@ -20,7 +20,8 @@ TEST_CASE("a large block begins where a huge page can") {
   std::memset(block.get(), 1, 8 * huge_page + 1);  // all of it is there
 }
 
-TEST_CASE("more memory than there can be is not given") {
+// The sanitizers end a program that asks for so much.
+TEST_CASE("more memory than there can be is not given", "[no_asan][no_tsan]") {
   for (const auto bytes :
        std::array{std::numeric_limits<std::size_t>::max(), std::numeric_limits<std::size_t>::max() / 2})
     CHECK(allocate_block(bytes) == nullptr);
