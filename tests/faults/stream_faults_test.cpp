@@ -38,7 +38,7 @@ constexpr auto processes = lenskit::engine::processes;
 
 // The descriptors of this process as what they are: "socket:[123]". Without files: another thread may be reading one
 // when the fork comes, and it is of no consequence.
-std::multiset<std::string> open_files() {
+[[maybe_unused]] std::multiset<std::string> open_files() {
   std::multiset<std::string> found;
   std::error_code gone;
   for (const auto& each : fs::directory_iterator("/proc/self/fd")) {
@@ -48,7 +48,7 @@ std::multiset<std::string> open_files() {
   return found;
 }
 
-void make_socket_buffers_small() {
+[[maybe_unused]] void make_socket_buffers_small() {
   const int small = 1;  // the kernel makes it the least there is, about 4 KiB
   for (const auto& each : fs::directory_iterator("/proc/self/fd")) {
     const int fd = std::stoi(each.path().filename());
