@@ -24,7 +24,6 @@
 
 using lenskit::run_sp;
 using lenskit::run_sp_options;
-using lenskit::worker_died;
 using lenskit::tests::message_of;
 using namespace std::chrono_literals;
 
@@ -44,17 +43,6 @@ struct unstorable {
     throw std::runtime_error("not this");
   }
 };
-
-// The way the subprocess died; fails if it did not.
-template <class Fn>
-worker_died death_of(Fn fn) {
-  try {
-    run_sp(std::move(fn));
-  } catch (const worker_died& death) {
-    return death;
-  }
-  throw std::logic_error("the subprocess did not die");
-}
 
 double seconds_of(auto run) {
   const auto start = std::chrono::steady_clock::now();
@@ -113,33 +101,6 @@ TEST_CASE("an exception of the subprocess keeps its type and tells where it came
 
 TEST_CASE("a value that cannot be stored is a serialization error", "[no_tsan]") {
   CHECK_THROWS_AS(run_sp([] { return unstorable(); }), lenskit::serialization_error);
-}
-
-TEST_CASE("run_sp says how the subprocess died", "[no_tsan]") {
-  CHECK(death_of([] { _exit(0); }).exit_code() == 0);
-  CHECK(death_of([] { _exit(3); }).exit_code() == 3);
-  CHECK(death_of([] { std::exit(4); }).exit_code() == 4);
-  CHECK(death_of([] { raise(SIGKILL); }).signal() == SIGKILL);
-  CHECK(death_of([] { raise(SIGTERM); }).signal() == SIGTERM);
-}
-
-TEST_CASE("run_sp returns when the subprocess stops and a timeout is set", "[no_tsan]") {
-  const run_sp_options limited{.timeout = 100ms};
-  CHECK(seconds_of([&] { CHECK_THROWS_AS(run_sp(limited, [] { raise(SIGSTOP); }), lenskit::task_timeout); }) < 2);
-  CHECK(seconds_of([&] {
-          CHECK_THROWS_AS(run_sp(limited, [] { std::this_thread::sleep_for(60s); }), lenskit::task_timeout);
-        }) < 2);
-  CHECK(run_sp(limited, add, 1, 2) == 3);
-}
-
-TEST_CASE("run_sp returns when the subprocess closes every descriptor and lives on", "[no_tsan]") {
-  CHECK(seconds_of([] {
-          CHECK_THROWS_AS(run_sp([] {
-                            for (int fd = 3; fd < 1024; ++fd) close(fd);
-                            std::this_thread::sleep_for(60s);
-                          }),
-                          std::exception);
-        }) < 5);
 }
 
 TEST_CASE("run_sp returns when a grandchild would outlive the subprocess, and ends it", "[no_tsan]") {
