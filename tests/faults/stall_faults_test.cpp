@@ -19,6 +19,7 @@
 #ifndef __SANITIZE_THREAD__
 
 using lenskit::invoker;
+using lenskit::detail::sys::moment;
 using lenskit::tests::on;
 using lenskit::tests::shared_counters;
 using namespace std::chrono_literals;
@@ -26,34 +27,37 @@ using clk = std::chrono::steady_clock;
 
 namespace {
 
-/// Freezes the first few workers that come by a moment.
-class freezer final : public lenskit::detail::sys::interceptor {
+/// Does something to the first few workers that come by a moment.
+class ambush final : public lenskit::detail::sys::interceptor {
  public:
-  freezer(lenskit::detail::sys::moment where, int how_many) : where_(where), how_many_(how_many) {
+  ambush(moment where, int how_many, void (*what)()) : where_(where), how_many_(how_many), what_(what) {
     lenskit::detail::sys::intercept(this);
   }
-  ~freezer() override { lenskit::detail::sys::intercept(nullptr); }
-  freezer(const freezer&) = delete;
-  freezer& operator=(const freezer&) = delete;
+  ~ambush() override { lenskit::detail::sys::intercept(nullptr); }
+  ambush(const ambush&) = delete;
+  ambush& operator=(const ambush&) = delete;
   int fail(lenskit::detail::sys::call) noexcept override { return 0; }
-  void reach(lenskit::detail::sys::moment which) override {
-    if (which == where_ && passed_[0]++ < how_many_) {
-      for (;;) ::pause();
-    }
+  void reach(moment which) override {
+    if (which == where_ && passed_[0]++ < how_many_) what_();
   }
   [[nodiscard]] int passed() const { return passed_[0]; }
 
  private:
-  lenskit::detail::sys::moment where_;
+  moment where_;
   int how_many_;
+  void (*what_)();
   shared_counters passed_{1};
 };
+
+void freeze() {
+  for (;;) ::pause();
+}
 
 }  // namespace
 
 TEST_CASE("F1: workers that all freeze before they are ready are forked again from another process", "[no_tsan]") {
   const int workers = GENERATE(1, 2);
-  const freezer ice(lenskit::detail::sys::moment::ready, workers);
+  const ambush ice(moment::ready, workers, freeze);
   auto options = on(lenskit::engine::processes, workers);
   options.task_timeout = 500ms;
   invoker inv(
@@ -65,21 +69,7 @@ TEST_CASE("F1: workers that all freeze before they are ready are forked again fr
 }
 
 TEST_CASE("W1: a worker that dies while others are still being forked is replaced at once", "[no_tsan]") {
-  class early_death final : public lenskit::detail::sys::interceptor {
-   public:
-    early_death() { lenskit::detail::sys::intercept(this); }
-    ~early_death() override { lenskit::detail::sys::intercept(nullptr); }
-    early_death(const early_death&) = delete;
-    early_death& operator=(const early_death&) = delete;
-    int fail(lenskit::detail::sys::call) noexcept override { return 0; }
-    void reach(lenskit::detail::sys::moment which) override {
-      if (which == lenskit::detail::sys::moment::forked && forked_[0]++ == 0) _exit(0);
-    }
-
-   private:
-    shared_counters forked_{1};
-  };
-  const early_death trap;
+  const ambush trap(moment::forked, 1, [] { _exit(0); });
   const auto begun = clk::now();
   invoker inv(
       0, [](int, int x) { return 2 * x; }, on(lenskit::engine::processes, 4));
@@ -90,7 +80,7 @@ TEST_CASE("W1: a worker that dies while others are still being forked is replace
 }
 
 TEST_CASE("W7: workers that never become ready break the pool, which says so", "[no_tsan]") {
-  const freezer ice(lenskit::detail::sys::moment::ready, 1000);
+  const ambush ice(moment::ready, 1000, freeze);
   auto options = on(lenskit::engine::processes, 1);
   options.task_timeout = 500ms;
   invoker inv(
@@ -104,7 +94,7 @@ TEST_CASE("W7: workers that never become ready break the pool, which says so", "
 }
 
 TEST_CASE("P7: a worker that freezes with a chunk in hand gives it up to another", "[no_tsan]") {
-  const freezer ice(lenskit::detail::sys::moment::accepted, 1);
+  const ambush ice(moment::accepted, 1, freeze);
   shared_counters executed(20);
   auto options = on(lenskit::engine::processes);
   options.task_timeout = 500ms;
