@@ -39,7 +39,7 @@ void strike(int fd) noexcept {
 
 struct gate {
   std::recursive_mutex mutex;
-  gate* inherited = nullptr;  // what stood here in the parent
+  gate* inherited = nullptr;  // the parent's, so that a search for leaks still finds it
 };
 
 std::atomic<gate*>& current_gate();

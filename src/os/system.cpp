@@ -156,6 +156,7 @@ int signalfd(int signal) noexcept {
   ::sigaddset(&only, signal);
   return guarded(call::signalfd, [&] { return ::signalfd(-1, &only, SFD_NONBLOCK | SFD_CLOEXEC); });
 }
+
 int eventfd() noexcept {
   return guarded(call::eventfd, [] { return ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); });
 }
