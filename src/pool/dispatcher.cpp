@@ -298,8 +298,9 @@ steady::duration dispatcher::stall_patience() const {
 // both sides, and takes a core from a worker: while all workers have enough to do, results are better left to pile up.
 std::chrono::nanoseconds dispatcher::time_to_rest(steady::time_point deadline) const {
   double least_queued = 2 * longest_rest_ns;
-  for (const auto& in : lanes_) {
-    if (in.in_flight.size() < 2) return {};
+  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
+    const auto& in = lanes_[worker];
+    if (in.in_flight.size() < 2 || engine_->in_transfer(static_cast<int>(worker))) return {};
     const auto& call = *in.in_flight.front()->call;
     // Seldom results are awaited one by one. Large ones fill the connection, and then the worker waits.
     if (!call.task_ns || *call.task_ns > longest_rest_ns) return {};

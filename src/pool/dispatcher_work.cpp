@@ -18,12 +18,14 @@ constexpr std::size_t queued_at_least = 2;
 constexpr double worth_moving_ns = 500e3;
 // Deaths without a success in between before the pool gives up, for each worker (W7).
 constexpr int deaths_per_worker = 3;
+constexpr int most_spawners_lost = 3;  // likewise
 constexpr std::size_t remembered_deaths = 10;
 
 std::string describe(const worker_death& death) {
   const auto& report = death.report;
   if (death.start_error != 0) return fmt::format("a worker could not be forked: {}", std::strerror(death.start_error));
   if (report.signal) return fmt::format("worker {}: signal {}", death.pid, *report.signal);
+  if (death.lost_with_spawner) return fmt::format("worker {}: lost with the spawner of the workers", death.pid);
   if (report.exit_code) return fmt::format("worker {}: exit code {}", death.pid, *report.exit_code);
   return fmt::format("worker {}: ended in an unknown way", death.pid);
 }
@@ -172,7 +174,7 @@ void dispatcher::on_results(int worker, pid_t pid, frame message) {
     return;
   }
   if (head.count > 0) {
-    deaths_in_a_row_ = 0;
+    deaths_in_a_row_ = spawners_in_a_row_ = 0;
     work->deaths = 0;
     work->call->learn(head.count, head.elapsed_ns, message.payload.size() - sizeof head);
     outcome_part part;
@@ -198,7 +200,8 @@ void dispatcher::on_death(int worker, worker_death death) {
   const bool stalled = std::exchange(in.stalled, false);
   in.unchanged = 0;
   if (!death.ended_by_pool || stalled) {
-    deaths_in_a_row_ += death.start_error == 0;  // what was never forked is no proof that tasks kill
+    // What was never forked, or lost with its spawner, is no proof that tasks kill.
+    deaths_in_a_row_ += death.start_error == 0 && !death.lost_with_spawner;
     last_deaths_.push_back(stalled ? fmt::format("worker {}: stalled outside of a task", death.pid) : describe(death));
     if (last_deaths_.size() > remembered_deaths) last_deaths_.pop_front();
   }
@@ -226,6 +229,7 @@ void dispatcher::settle_death(const std::shared_ptr<chunk>& work, const worker_d
     add_part(*work, std::move(part));
     work->deaths = 0;
     deaths_in_a_row_ = std::min(deaths_in_a_row_, 1);  // something succeeded before this one
+    spawners_in_a_row_ = 0;
   }
   const bool running = will.started > work->settled && will.started <= work->count && !work->done();
   if (running) {
@@ -248,6 +252,13 @@ void dispatcher::settle_death(const std::shared_ptr<chunk>& work, const worker_d
     }
   }
   if (work->call->plan.order == result_order::of_completion && !work->parts.empty()) work->call->ready.push_back(work);
+}
+
+// A killed spawner says nothing about the tasks, but a task that always kills it must not be run for ever.
+void dispatcher::on_spawner_lost() {
+  if (++spawners_in_a_row_ >= most_spawners_lost && !closed_) {
+    break_pool(fmt::format("gave up after the spawner of the workers was lost {} times in a row", spawners_in_a_row_));
+  }
 }
 
 void dispatcher::on_broken(std::string why) { break_pool(why); }

@@ -231,6 +231,11 @@ std::optional<worker_engine::task_in_hand> processes_engine::in_hand(int worker)
   return task;
 }
 
+bool processes_engine::in_transfer(int worker) const noexcept {
+  const auto& handle = handles_[static_cast<std::size_t>(worker)];
+  return handle.awaiting_room || (handle.incoming && handle.incoming->in_the_middle());
+}
+
 std::optional<worker_engine::activity> processes_engine::between_tasks(int worker) const noexcept {
   const auto& block = journal_.of(worker);
   const auto& handle = handles_[static_cast<std::size_t>(worker)];

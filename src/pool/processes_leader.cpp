@@ -87,7 +87,6 @@ void processes_engine::hear_spawner() {
         if (at(news->slot).pid == news->pid) at(news->slot).status = news->status;
         break;
       case spawner_event::kind::failed:
-        ++at(news->slot).failed_starts;
         at(news->slot).start_error = news->error;
         at(news->slot).status = exit_status{};
         break;
@@ -202,6 +201,7 @@ void processes_engine::bury(int worker) {
   death.start_error = std::exchange(handle.start_error, 0);
   death.report.probably_out_of_memory = handle.status->signal == SIGKILL && !handle.status->stopped &&
                                         !handle.end_requested && !handle.killed && !spawner_gone_;
+  death.lost_with_spawner = spawner_gone_ && !handle.status->signal && !handle.status->exit_code;
   death.will = read_last_will(journal_.of(worker));
   handle.status.reset();
   handle.ended_at = {};
@@ -261,13 +261,8 @@ void processes_engine::report(engine_listener& listener) {
       const std::lock_guard held(handles_mutex_);
       handle.handle = process();
     }
-    constexpr auto first_pause = 20ms;
-    constexpr int most_doublings = 6;
-    const auto pause = first_pause * (1 << std::min(handle.failed_starts, most_doublings));
-    handle.retry_at = handle.failed_starts == 0 ? steady::time_point{} : steady::now() + pause;
-    if (each.death.start_error != 0 && no_start_succeeds()) {
-      broken_ = fmt::format("cannot replace a worker: {}", std::strerror(each.death.start_error));
-    }
+    handle.retry_at = {};
+    if (each.death.start_error != 0) start_failed(each.worker, std::strerror(each.death.start_error));
     listener.on_death(each.worker, std::move(each.death));
   }
   for (const int worker : std::exchange(with_room_, {})) {
@@ -275,21 +270,27 @@ void processes_engine::report(engine_listener& listener) {
   }
   kill_overdue();
   if (stopping_) return;
-  if (spawner_gone_) replace_spawner();
-  for (int worker = 0; worker < options_.workers && broken_.empty(); ++worker) {
+  if (spawner_gone_) listener.on_spawner_lost();
+  if (spawner_gone_ && !stopping_) replace_spawner();
+  for (int worker = 0; worker < options_.workers && !stopping_ && broken_.empty(); ++worker) {
     if (at(worker).state == worker_state::vacant && steady::now() >= at(worker).retry_at) replace(worker);
   }
   if (!broken_.empty()) listener.on_broken(std::exchange(broken_, {}));
 }
 
-// Whether there is no worker left and none to be had. As long as one lives, the others are merely missed.
-bool processes_engine::no_start_succeeds() const noexcept {
-  return std::all_of(handles_.begin(), handles_.end(),
-                     [](const auto& each) { return each.failed_starts >= most_failed_starts; });
+// What could not be forked or connected is tried again after a pause that grows. As long as one worker lives, the
+// others are merely missed; the engine is broken when none is left and none to be had.
+void processes_engine::start_failed(int worker, const std::string& why) {
+  constexpr auto first_pause = 20ms;
+  constexpr int most_doublings = 6;
+  auto& handle = at(worker);
+  handle.retry_at = steady::now() + first_pause * (1 << std::min(++handle.failed_starts, most_doublings));
+  const bool hopeless = std::all_of(handles_.begin(), handles_.end(),
+                                    [](const auto& each) { return each.failed_starts >= most_failed_starts; });
+  if (hopeless) broken_ = fmt::format("cannot replace a worker: {}", why);
 }
 
 void processes_engine::replace(int worker) {
-  constexpr int most_failures = 12;
   auto& handle = at(worker);
   spawner_proven_ |= journal_.of(worker).ready.load() != 0;
   journal_.reset(worker);
@@ -300,11 +301,7 @@ void processes_engine::replace(int worker) {
   } catch (const std::exception& error) {
     handle.stream.reset();
     handle.state = worker_state::vacant;
-    handle.retry_at = steady::now() + 50ms;
-    if (++handle.failed_starts < most_failures) return;
-    const bool others = std::any_of(handles_.begin(), handles_.end(),
-                                    [](const auto& each) { return each.state != worker_state::vacant; });
-    if (!others) broken_ = fmt::format("cannot replace a worker: {}", error.what());
+    start_failed(worker, error.what());
   }
 }
 

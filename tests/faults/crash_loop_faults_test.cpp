@@ -95,6 +95,53 @@ TEST_CASE("W7: deaths with successes in between break no pool, even if those wer
   CHECK(index == count);
 }
 
+TEST_CASE("W7: a spawner that is killed between deaths is no proof that tasks kill", "[no_tsan]") {
+  auto options = on(processes, 1);
+  options.chunk_size = GENERATE(1U, 10U);
+  invoker inv(
+      0,
+      [](int, int x) {
+        if (x == 1 || x == 3) _exit(9);
+        if (x == 2) kill(getppid(), SIGKILL);
+        if (x == 2) pause();
+        return x;
+      },
+      options);
+  const auto outcomes = inv.map_outcomes(std::views::iota(0, 8)).collect();
+  for (std::size_t index = 0; index < outcomes.size(); ++index) {
+    INFO("index " << index);
+    CHECK(outcomes[index].has_value() == (index == 0 || index > 3));
+    if (index >= 1 && index <= 3) CHECK_THROWS_AS(outcomes[index].value(), worker_died);
+  }
+}
+
+TEST_CASE("W7: a pool whose tasks all kill the spawner gives up and says why", "[no_tsan]") {
+  const int n_jobs = GENERATE(1, 3);
+  invoker inv(
+      0,
+      [](int, int) {
+        kill(getppid(), SIGKILL);
+        pause();
+      },
+      on(processes, n_jobs));
+  auto results = inv.map(std::views::iota(0));
+  CHECK_THROWS_AS(std::ignore = results.collect(), worker_died);
+  try {
+    for (int died = 0; died < 100;) {
+      try {
+        std::ignore = results.collect();
+      } catch (const worker_died&) {
+        ++died;
+      }
+    }
+    CHECK(false);
+  } catch (const broken_pool& broken) {
+    CHECK(mentions(broken.what(), {"the spawner of the workers was lost 3 times in a row"}));
+    REQUIRE(!broken.causes().empty());
+    CHECK(broken.causes().front().find("lost with the spawner") != std::string::npos);
+  }
+}
+
 TEST_CASE("W7: a pool that cannot fork replacements goes on with the workers it has", "[no_tsan]") {
   const forks_on_demand forks;
   invoker inv(

@@ -68,17 +68,21 @@ int draw_length(dice& lots) {
 class fault_choice {
  public:
   fault_choice(dice& lots, int max_retries, fault_limits limits)
-      : lots_(lots), retries_(max_retries), limits_(limits), hangs_left_(limits.hangs ? most_hangs : 0) {}
+      : lots_(lots),
+        retries_(max_retries),
+        limits_(limits),
+        most_in_turn_(limits.n_jobs == 1 ? limits.deaths : 0),
+        hangs_left_(limits.hangs ? most_hangs : 0) {}
 
   // With one worker, whose tasks run one after the other, a success in between is a matter of order.
   void befall(item& one, bool after_healthy) {
-    const bool in_turn = limits_.n_jobs == 1 && after_healthy;
+    const bool in_turn = most_in_turn_ > 0 && after_healthy;
     if (limits_.where == engine::processes && hangs_left_ > 0 && lots_.one_in(8)) {
       --hangs_left_;
       return set(one, hanging().draw(lots_), always);
     }
     if (limits_.where == engine::processes && lots_.one_in(3) && (limits_.deaths > 0 || in_turn)) {
-      const auto most = std::min(1 + retries_, limits_.deaths > 0 ? limits_.deaths : most_in_turn);
+      const auto most = std::min(1 + retries_, limits_.deaths > 0 ? limits_.deaths : most_in_turn_);
       const auto strikes = lots_.between(1, most);
       const auto kind = (limits_.deaths > 0 ? deaths() : plain_deaths()).draw(lots_);
       if (limits_.deaths > 0) limits_.deaths -= strikes;
@@ -90,7 +94,6 @@ class fault_choice {
 
  private:
   static constexpr int most_hangs = 2;
-  static constexpr int most_in_turn = 2;
   static constexpr int always = 1000;
 
   static void set(item& one, std::uint32_t kind, int strikes) {
@@ -102,6 +105,7 @@ class fault_choice {
   dice& lots_;
   const int retries_;
   fault_limits limits_;
+  const int most_in_turn_;  // deaths between two successes, beside those that come from outside
   int hangs_left_;
 };
 

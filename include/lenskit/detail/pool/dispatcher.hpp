@@ -94,6 +94,7 @@ class dispatcher final : private engine_listener {
 
   void on_results(int worker, pid_t pid, frame message) override;
   void on_death(int worker, worker_death death) override;
+  void on_spawner_lost() override;
   void on_broken(std::string why) override;
 
   template <class Ready>
@@ -139,6 +140,7 @@ class dispatcher final : private engine_listener {
   std::vector<std::weak_ptr<call_state>> calls_;
   std::uint64_t next_chunk_ = 1;
   int deaths_in_a_row_ = 0;
+  int spawners_in_a_row_ = 0;  // lost without a success in between
   std::deque<std::string> last_deaths_;
   std::exception_ptr broken_;
   bool stopped_ = false;

@@ -20,6 +20,7 @@ struct worker_death {
   last_will will{};
   std::string stack{};
   bool ended_by_pool = false;  ///< `end_worker` did it
+  bool lost_with_spawner = false;  ///< what forks the workers is gone, and this one with it
   int start_error = 0;         ///< errno of the fork, if the worker never lived
 };
 
@@ -28,6 +29,8 @@ class engine_listener {
  public:
   virtual void on_results(int worker, pid_t pid, frame message) = 0;
   virtual void on_death(int worker, worker_death death) = 0;
+  /// What forks the workers was lost with all of them, whose deaths have been told, and is about to be replaced.
+  virtual void on_spawner_lost() = 0;
   /// The engine cannot go on: nothing that was sent will be answered.
   virtual void on_broken(std::string why) = 0;
 
@@ -70,6 +73,9 @@ class worker_engine {
     std::uint32_t finished = 0;
     friend bool operator==(const activity&, const activity&) = default;
   };
+  /// Whether a part of a message is on its way to or from the worker, so that it waits for whoever moves the rest. By
+  /// the leader only.
+  [[nodiscard]] virtual bool in_transfer(int) const noexcept { return false; }
   /// The activity of a worker that runs no task, but the library's own code; nothing if it runs one, or cannot stall.
   [[nodiscard]] virtual std::optional<activity> between_tasks(int) const noexcept { return std::nullopt; }
   /// Ends a worker that has work and does not get to it.

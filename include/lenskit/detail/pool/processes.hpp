@@ -37,6 +37,7 @@ class processes_engine final : public worker_engine, private worker_program {
   void recall(int worker, std::uint64_t chunk) noexcept override;
   void end_worker(int worker) noexcept override;
   [[nodiscard]] std::optional<task_in_hand> in_hand(int worker) const noexcept override;
+  [[nodiscard]] bool in_transfer(int worker) const noexcept override;
   [[nodiscard]] std::optional<activity> between_tasks(int worker) const noexcept override;
   void end_stalled(int worker) noexcept override;
   void report(engine_listener& listener) override;
@@ -83,7 +84,7 @@ class processes_engine final : public worker_engine, private worker_program {
   [[nodiscard]] steady::time_point own_deadline() const;
 
   // The leader's: mending, under the lock.
-  [[nodiscard]] bool no_start_succeeds() const noexcept;
+  void start_failed(int worker, const std::string& why);
   void replace(int worker);
   void replace_spawner();
   void kill_overdue() noexcept;

@@ -83,7 +83,7 @@ class frame_reader {
   /// The next whole frame, verified. Throws serialization_error if the stream is corrupt, after which it stays so.
   [[nodiscard]] std::optional<frame> next();
   /// Whether part of a frame has arrived.
-  [[nodiscard]] bool in_the_middle() const noexcept { return begin_ != end_ || payload_.size() != 0; }
+  [[nodiscard]] bool in_the_middle() const noexcept { return begin_ != end_ || have_header_; }
 
   static constexpr std::uint64_t default_longest = std::uint64_t{1} << 40;
 
