@@ -134,6 +134,28 @@ TEST_CASE("D1: large values cross in both directions though the connections hold
   CHECK(count == 30);
 }
 
+TEST_CASE("D1: a large result among small ones is received without a pause", "[no_tsan]") {
+  constexpr int large = 900;
+  invoker inv(
+      0,
+      [](int, int x) {
+        static const bool once = (make_socket_buffers_small(), true);
+        const auto until = std::chrono::steady_clock::now() + 30us;
+        while (std::chrono::steady_clock::now() < until) {}
+        return std::string(once && x == large ? std::size_t{16} << 20 : 1, 'r');
+      },
+      on(processes, 1));
+  make_socket_buffers_small();
+  const auto start = std::chrono::steady_clock::now();
+  int index = 0;
+  for (const auto& result : inv.map(std::views::iota(0, 2 * large))) {
+    REQUIRE(result.size() == (index == large ? std::size_t{16} << 20 : 1));
+    ++index;
+  }
+  CHECK(index == 2 * large);
+  CHECK(std::chrono::steady_clock::now() - start < 2s);
+}
+
 TEST_CASE("D3: no worker holds a descriptor of another, nor of a pool beside its own", "[no_tsan]") {
   const auto before = open_files();
   std::mutex mutex;
