@@ -266,12 +266,17 @@ void processes_engine::stop_working() noexcept {
 void processes_engine::shut_down() noexcept {
   if (!spawner_) return;
   stopping_ = true;
-  // An idle worker ends by itself when its stream closes; a busy one is asked to, then made to.
+  // A worker ends by itself when its stream closes, unless it runs a task: then it is asked to, and at last made to.
   for (int worker = 0; worker < options_.workers; ++worker) {
     auto& handle = at(worker);
     if (handle.stream) results_.forget(handle.stream.get());
     handle.stream.reset();
-    if (handle.handle && journal_.of(worker).chunk.load() != 0) handle.handle.signal(SIGTERM);
+    if (!between_tasks(worker)) handle.handle.signal(SIGTERM);
+  }
+  constexpr auto moment = 50ms;
+  const auto settled = steady::now() + moment;
+  for (auto& handle : handles_) {
+    if (handle.handle && !handle.handle.wait_ended(settled)) handle.handle.signal(SIGTERM);
   }
   constexpr auto grace = 1s;
   const auto deadline = steady::now() + grace;

@@ -50,7 +50,36 @@ class slow_spawner final : public lenskit::detail::sys::interceptor {
   const pid_t program_ = getpid();
 };
 
+/// Counts the workers that end by themselves, where coverage and sanitizers get their say.
+class leaving_workers final : public lenskit::detail::sys::interceptor {
+ public:
+  leaving_workers() { lenskit::detail::sys::intercept(this); }
+  ~leaving_workers() override { lenskit::detail::sys::intercept(nullptr); }
+  leaving_workers(const leaving_workers&) = delete;
+  leaving_workers& operator=(const leaving_workers&) = delete;
+  int fail(lenskit::detail::sys::call) noexcept override { return 0; }
+  void reach(lenskit::detail::sys::moment which) override {
+    if (which == lenskit::detail::sys::moment::leaving && getppid() != program_) ++count_[0];
+  }
+  [[nodiscard]] int count() const { return count_[0]; }
+
+ private:
+  const pid_t program_ = getpid();
+  shared_counters count_{1};
+};
+
 }  // namespace
+
+TEST_CASE("a worker whose results have all arrived ends by itself with its pool", "[no_tsan]") {
+  const leaving_workers left;
+  constexpr int pools = 300;
+  for (int i = 0; i < pools; ++i) {
+    invoker inv(
+        0, [](int, int x) { return x; }, processes(1));
+    REQUIRE(inv.map(std::vector{i}).collect() == std::vector{i});
+  }
+  CHECK(left.count() == pools);
+}
 
 TEST_CASE("a pool does not give up while tasks succeed in between, even if their results are on the way", "[no_tsan]") {
   invoker inv(

@@ -126,7 +126,8 @@ invoker_options draw_options(dice& lots) {
 
 int survivable_deaths(int n_jobs) {
   constexpr int deaths_per_worker = 3;
-  return deaths_per_worker * n_jobs - 1 - (n_jobs > 1 ? n_jobs : 0);
+  const int late = n_jobs;  // what an earlier task left behind may kill a worker later than it was counted
+  return deaths_per_worker * n_jobs - 1 - late;
 }
 
 std::vector<item> healthy_items(std::uint32_t number, std::size_t count) {

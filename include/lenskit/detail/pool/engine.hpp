@@ -19,9 +19,9 @@ struct worker_death {
   death_report report{};
   last_will will{};
   std::string stack{};
-  bool ended_by_pool = false;  ///< `end_worker` did it
+  bool ended_by_pool = false;      ///< `end_worker` did it
   bool lost_with_spawner = false;  ///< what forks the workers is gone, and this one with it
-  int start_error = 0;         ///< errno of the fork, if the worker never lived
+  int start_error = 0;             ///< errno of the fork, if the worker never lived
 };
 
 /// What an engine tells about. Called by `worker_engine::report`, under the dispatcher's lock.
