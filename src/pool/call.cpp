@@ -1,9 +1,19 @@
 #include <lenskit/detail/pool/call.hpp>
 
+#include <algorithm>
+
 namespace lenskit::detail {
+
+double call_state::grain_ns() const noexcept {
+  constexpr double least = 300e3;
+  constexpr double most = 1e6;
+  constexpr double part = 128;
+  return std::clamp(worked_ns / part, least, most);
+}
 
 void call_state::learn(std::uint32_t count, std::int64_t elapsed_ns, std::size_t bytes) noexcept {
   if (count == 0) return;
+  worked_ns += static_cast<double>(elapsed_ns);
   const double ns = static_cast<double>(elapsed_ns) / count;
   // The newest observation counts half: tasks change slowly, but the first ones run on cold memory.
   task_ns = task_ns ? (*task_ns + ns) / 2 : ns;

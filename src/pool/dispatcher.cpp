@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace lenskit::detail {
@@ -15,8 +16,6 @@ using namespace std::chrono_literals;
 
 // The attendant stands in when no consumer has led for this long. It wakes at this rate while work is outstanding.
 constexpr auto attendant_patience = 2ms;
-// A chunk should keep a worker busy for about this long: long against a wake-up, short against a user's patience.
-constexpr double chunk_ns = 300e3;
 constexpr double longest_chunk_tasks = 1 << 20;
 constexpr double chunk_result_bytes = 1 << 20;
 // What a call may hold if its consumer sets no limit: enough for uneven tasks to even out behind a slow one.
@@ -29,7 +28,8 @@ constexpr steady::duration most_stall_patience = 10s;
 constexpr int looks_to_stall = 2;
 // A rest that is shorter spares too few wake-ups, a longer one would be felt.
 constexpr auto shortest_rest = 100us;
-constexpr double longest_rest_ns = 1e6;
+constexpr double longest_rest = 3;             // chunks' worth of work
+constexpr double results_worth_a_rest = 1.5;   // at least, or it spares nothing
 constexpr double connection_bytes = 64 << 10;  // of results that surely fit into a worker's connection
 
 }  // namespace
@@ -145,7 +145,7 @@ feeding_advice dispatcher::advise(const call_state& call) {
   const lock held(mutex_);
   feeding_advice advice;
   if (call.task_ns) {
-    auto tasks = std::min(chunk_ns / std::max(*call.task_ns, 1.0), longest_chunk_tasks);
+    auto tasks = std::min(call.grain_ns() / std::max(*call.task_ns, 1.0), longest_chunk_tasks);
     if (call.result_bytes > 0) tasks = std::min(tasks, chunk_result_bytes / call.result_bytes);
     advice.chunk_tasks = static_cast<std::uint32_t>(std::max(tasks, 1.0));
   }
@@ -229,10 +229,16 @@ void dispatcher::await(lock& held, Ready ready) {
     stop_if_requested();
   }
   if (waiting_ > 0 && !leading_) changed_.notify_all();
-  if (outstanding_ > 0 && attendant_.joinable() && !bell_set_) {
-    bell_set_ = true;
-    engine_->ring_in(attendant_patience);
-  }
+  if (outstanding_ > 0) put_off_bell(attendant_patience);
+}
+
+// Lets the attendant sleep: to be woken only to find a consumer at work takes as long as a task of 30 µs.
+void dispatcher::put_off_bell(std::chrono::nanoseconds delay) {
+  const auto now = steady::now();
+  if (!attendant_.joinable() || (bell_set_ && bell_rings_at_ >= now + delay - attendant_patience / 2)) return;
+  bell_set_ = true;
+  bell_rings_at_ = now + delay;
+  engine_->ring_in(delay);
 }
 
 void dispatcher::lead(lock& held, bool attending) {
@@ -252,6 +258,7 @@ void dispatcher::lead(lock& held, bool attending) {
   const leadership mine{*this, held};
   const auto deadline = next_deadline();
   const auto rest = attending ? std::chrono::nanoseconds::zero() : time_to_rest(deadline);
+  if (bell_set_ && !attending) put_off_bell(rest + attendant_patience);
   held.unlock();
   if (rest >= shortest_rest) engine_->rest(rest);
   engine_->wait(deadline, attending);
@@ -270,8 +277,8 @@ void dispatcher::attend_while_open() {
     if (closed_) return;
     stop_if_requested();
     bell_set_ = false;
-    if (outstanding_ == 0) continue;
-    if (!leading_ && waiting_ == 0 && steady::now() - led_at_ >= attendant_patience) {
+    if (outstanding_ == 0 || leading_) continue;  // the leader rings when it leaves
+    if (waiting_ == 0 && waiting_ == 0 && steady::now() - led_at_ >= attendant_patience) {
       while (!closed_ && outstanding_ > 0 && waiting_ == 0 && !leading_) {
         try {
           lead(held, true);
@@ -282,10 +289,7 @@ void dispatcher::attend_while_open() {
       }
       if (closed_) return;
     }
-    if (outstanding_ > 0) {
-      bell_set_ = true;
-      engine_->ring_in(attendant_patience);
-    }
+    if (outstanding_ > 0) put_off_bell(attendant_patience);
   }
 }
 
@@ -297,17 +301,18 @@ steady::duration dispatcher::stall_patience() const {
 // How long the leader can leave the workers alone. Being woken for every result costs as much as a task of 20 µs, on
 // both sides, and takes a core from a worker: while all workers have enough to do, results are better left to pile up.
 std::chrono::nanoseconds dispatcher::time_to_rest(steady::time_point deadline) const {
-  double least_queued = 2 * longest_rest_ns;
+  auto rest_ns = std::numeric_limits<double>::max();
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
     const auto& in = lanes_[worker];
     if (in.in_flight.size() < 2 || engine_->in_transfer(static_cast<int>(worker))) return {};
     const auto& call = *in.in_flight.front()->call;
-    // Seldom results are awaited one by one. Large ones fill the connection, and then the worker waits.
-    if (!call.task_ns || *call.task_ns > longest_rest_ns) return {};
-    if (call.result_bytes * longest_rest_ns > connection_bytes * *call.task_ns) return {};
-    least_queued = std::min(least_queued, queued_ns(in));
+    if (!call.task_ns) return {};
+    rest_ns = std::min({rest_ns, longest_rest * call.grain_ns(), queued_ns(in) / 2});
+    // Large results fill the connection, and then the worker waits. Seldom ones are awaited one by one.
+    if (call.result_bytes > 0) rest_ns = std::min(rest_ns, connection_bytes / call.result_bytes * *call.task_ns);
+    if (rest_ns * static_cast<double>(lanes_.size()) < results_worth_a_rest * *call.task_ns) return {};
   }
-  const std::chrono::nanoseconds rest(std::llround(least_queued / 2));
+  const std::chrono::nanoseconds rest(std::llround(rest_ns));
   return std::min<std::chrono::nanoseconds>(rest, deadline - steady::now());
 }
 

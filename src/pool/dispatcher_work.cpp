@@ -5,14 +5,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
 namespace lenskit::detail {
 namespace {
 
-// A worker should have this much to do, so that it never waits for the parent and the parent can rest for half of it.
-constexpr double queued_enough_ns = 2e6;
+// A worker should have this many chunks' worth to do, so that it never waits for the parent and the parent can rest for
+// half of it.
+constexpr double queued_enough = 6;
 constexpr std::size_t queued_at_least = 2;
 // What a chunk must still cost for it to be worth taking it from its worker for an idle one.
 constexpr double worth_moving_ns = 500e3;
@@ -49,8 +51,10 @@ int dispatcher::roomiest_worker() const {
     const auto depth = static_cast<std::size_t>(engine_->depth());
     if (!engine_->usable(static_cast<int>(worker)) || in.in_flight.size() >= depth) continue;
     const auto queued = queued_ns(in);
-    if (in.in_flight.size() >= queued_at_least && queued >= queued_enough_ns) continue;
-    if (in.in_flight.size() >= queued_at_least && !in.in_flight.front()->call->task_ns) continue;
+    if (in.in_flight.size() >= queued_at_least) {
+      const auto& call = *in.in_flight.front()->call;
+      if (!call.task_ns || queued >= queued_enough * call.grain_ns()) continue;
+    }
     const std::pair load{std::min(in.in_flight.size(), queued_at_least), queued};
     if (best < 0 || load < least) {
       best = static_cast<int>(worker);
@@ -68,6 +72,7 @@ void dispatcher::feed_workers() {
     backlog_.pop_front();
     --work->call->waiting;
     work->worker = worker;
+    work->send_every_ns = std::llround(work->call->grain_ns());
     work->call->started += work->count - work->settled;
     ++outstanding_;
     lanes_[static_cast<std::size_t>(worker)].in_flight.push_back(work);

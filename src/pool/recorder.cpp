@@ -9,12 +9,10 @@
 namespace lenskit::detail {
 namespace {
 
-// Results wait at most about this long in the worker, so that a chunk of long tasks arrives piece by piece.
-constexpr std::int64_t send_every_ns = 300'000;
 // The clock is read about this often: reading it after every task would cost as much as a short task.
 constexpr std::int64_t look_every_ns = 20'000;
 // The sink is asked for a recall about this often, which takes a system call. What is worth recalling runs for longer.
-constexpr std::int64_t ask_every_ns = 100'000;
+constexpr std::int64_t ask_every_ns = 300'000;
 // A chunk whose tasks suddenly take long is looked at this many times at least.
 constexpr std::uint32_t looks_per_chunk = 8;
 
@@ -40,6 +38,7 @@ void recorder::begin(const tasks_head& chunk, const call_seed& seed) {
   first_index_ = chunk.first_index;
   count_ = chunk.count;
   keeps_time_ = chunk.keeps_time != 0;
+  send_every_ns_ = chunk.send_every_ns;
   position_ = base_ = 0;
   run_at_ = journal_block::no_run;
   recalled_ = false;
@@ -103,7 +102,7 @@ bool recorder::look_up() {
   stride_ = std::min(stride_, std::max(count_ / looks_per_chunk, 1U));
   until_look_ = stride_;
   looked_at_ = now;
-  if (now - sent_at_ >= send_every_ns && position_ > base_) send();
+  if (now - sent_at_ >= send_every_ns_ && position_ > base_) send();
   if (now - asked_at_ < ask_every_ns) return true;
   asked_at_ = now;
   recalled_ = sink_.recalled(chunk_);

@@ -101,6 +101,7 @@ class dispatcher final : private engine_listener {
   void await(lock& held, Ready ready);
   void lead(lock& held, bool attending);
   void attend_while_open();
+  void put_off_bell(std::chrono::nanoseconds delay);
   [[nodiscard]] std::chrono::nanoseconds time_to_rest(steady::time_point deadline) const;
   [[nodiscard]] steady::time_point next_deadline() const;
   void enforce_deadlines();
@@ -134,6 +135,7 @@ class dispatcher final : private engine_listener {
   steady::time_point look_for_stalls_at_{};
   steady::time_point led_at_{};
   bool bell_set_ = false;
+  steady::time_point bell_rings_at_{};
 
   std::vector<lane> lanes_;
   std::deque<std::shared_ptr<chunk>> backlog_;

@@ -112,6 +112,7 @@ class recorder {
   std::uint32_t until_look_ = 1;  // tasks until the clock is looked at again
   std::uint32_t stride_ = 1;
   bool keeps_time_ = false;
+  std::int64_t send_every_ns_ = 0;
   bool recalled_ = false;
   const bool in_worker_process_;
   std::int64_t sent_at_ = 0;
