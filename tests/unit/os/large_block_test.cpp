@@ -2,22 +2,54 @@
 #include <support/catch.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <thread>
+#include <vector>
 
 using lenskit::detail::allocate_block;
 
 namespace {
 
+using owned = std::unique_ptr<std::byte, lenskit::detail::free_bytes>;
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 TEST_CASE("a large block begins where a huge page can") {
-  const std::unique_ptr<std::byte, lenskit::detail::free_bytes> block(allocate_block(8 * huge_page + 1));
+  const owned block(allocate_block(8 * huge_page + 1));
   REQUIRE(block);
   CHECK(reinterpret_cast<std::uintptr_t>(block.get()) % huge_page == 0);
   std::memset(block.get(), 1, 8 * huge_page + 1);  // all of it is there
+}
+
+TEST_CASE("a large block that is given back is handed out again, if it is not far too large") {
+  owned first(allocate_block(8 * huge_page));
+  const auto* const where = first.get();
+  first.reset();
+  const owned small(allocate_block(2 * huge_page));
+  CHECK(small.get() != where);
+  const owned again(allocate_block(8 * huge_page - 1));
+  CHECK(again.get() == where);
+}
+
+TEST_CASE("blocks that threads take and give back belong to one of them at a time") {
+  std::atomic<int> shared{0};
+  std::vector<std::thread> threads;
+  for (int thread = 1; thread <= 4; ++thread) {
+    threads.emplace_back([&shared, thread] {
+      constexpr int rounds = 2000;
+      for (int i = 0; i < rounds; ++i) {
+        const owned block(allocate_block(2 * huge_page));
+        std::memcpy(block.get(), &thread, sizeof thread);
+        std::this_thread::yield();
+        shared += std::memcmp(block.get(), &thread, sizeof thread) != 0;
+      }
+    });
+  }
+  for (auto& each : threads) each.join();
+  CHECK(shared == 0);
 }
 
 // The sanitizers end a program that asks for so much.
