@@ -100,7 +100,7 @@ def machine():
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
                 if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return [f"{os.cpu_count()} cores of {cpu}, {memory:.0f} GB", f"Linux {platform.release()}", first(["c++", "--version"])]
+    return [f"{os.cpu_count()} cores of {cpu}, {memory:.0f} GB", f"Linux {platform.release().split('-')[0]}", first(["c++", "--version"])]
 
 
 def table(all_rows):

@@ -229,10 +229,10 @@ void dispatcher::await(lock& held, Ready ready) {
     stop_if_requested();
   }
   if (waiting_ > 0 && !leading_) changed_.notify_all();
-  if (outstanding_ > 0) put_off_bell(attendant_patience);
+  if (outstanding_ > 0 && !bell_set_) put_off_bell(attendant_patience);
 }
 
-// Lets the attendant sleep: to be woken only to find a consumer at work takes as long as a task of 30 µs.
+// Lets the attendant sleep on: to be woken only to find a consumer at work takes as long as a task of 30 µs.
 void dispatcher::put_off_bell(std::chrono::nanoseconds delay) {
   const auto now = steady::now();
   if (!attendant_.joinable() || (bell_set_ && bell_rings_at_ >= now + delay - attendant_patience / 2)) return;
@@ -258,9 +258,10 @@ void dispatcher::lead(lock& held, bool attending) {
   const leadership mine{*this, held};
   const auto deadline = next_deadline();
   const auto rest = attending ? std::chrono::nanoseconds::zero() : time_to_rest(deadline);
-  if (bell_set_ && !attending) put_off_bell(rest + attendant_patience);
+  const bool rests = rest >= shortest_rest;
+  if (rests) put_off_bell(rest + attendant_patience);
   held.unlock();
-  if (rest >= shortest_rest) engine_->rest(rest);
+  if (rests) engine_->rest(rest);
   engine_->wait(deadline, attending);
   held.lock();
   engine_->report(*this);
@@ -278,7 +279,7 @@ void dispatcher::attend_while_open() {
     stop_if_requested();
     bell_set_ = false;
     if (outstanding_ == 0 || leading_) continue;  // the leader rings when it leaves
-    if (waiting_ == 0 && waiting_ == 0 && steady::now() - led_at_ >= attendant_patience) {
+    if (waiting_ == 0 && steady::now() - led_at_ >= attendant_patience) {
       while (!closed_ && outstanding_ > 0 && waiting_ == 0 && !leading_) {
         try {
           lead(held, true);
@@ -289,7 +290,7 @@ void dispatcher::attend_while_open() {
       }
       if (closed_) return;
     }
-    if (outstanding_ > 0) put_off_bell(attendant_patience);
+    if (outstanding_ > 0) put_off_bell(led_at_ + attendant_patience - steady::now());
   }
 }
 
@@ -307,9 +308,10 @@ std::chrono::nanoseconds dispatcher::time_to_rest(steady::time_point deadline) c
     if (in.in_flight.size() < 2 || engine_->in_transfer(static_cast<int>(worker))) return {};
     const auto& call = *in.in_flight.front()->call;
     if (!call.task_ns) return {};
-    rest_ns = std::min({rest_ns, longest_rest * call.grain_ns(), queued_ns(in) / 2});
+    const auto longest = longest_rest * call.grain_ns();
+    rest_ns = std::min({rest_ns, longest, queued_ns(in) / 2});
     // Large results fill the connection, and then the worker waits. Seldom ones are awaited one by one.
-    if (call.result_bytes > 0) rest_ns = std::min(rest_ns, connection_bytes / call.result_bytes * *call.task_ns);
+    if (call.result_bytes * longest > connection_bytes * *call.task_ns) return {};
     if (rest_ns * static_cast<double>(lanes_.size()) < results_worth_a_rest * *call.task_ns) return {};
   }
   const std::chrono::nanoseconds rest(std::llround(rest_ns));
