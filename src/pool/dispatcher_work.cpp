@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -72,7 +71,7 @@ void dispatcher::feed_workers() {
     backlog_.pop_front();
     --work->call->waiting;
     work->worker = worker;
-    work->send_every_ns = std::llround(work->call->grain_ns());
+    work->send_every_us = static_cast<std::uint16_t>(work->call->grain_ns() / 1000);
     work->call->started += work->count - work->settled;
     ++outstanding_;
     lanes_[static_cast<std::size_t>(worker)].in_flight.push_back(work);

@@ -30,7 +30,7 @@ void local_worker::run(const chunk& work) noexcept {
   head.chunk = work.id;
   head.first_index = work.first_index;
   head.count = work.count;
-  head.send_every_ns = work.send_every_ns;
+  head.send_every_us = work.send_every_us;
   recorder_.begin(head, work.call->plan.seed);
   run_chunk(*place_, work.call->plan.body, work.argument_bytes, recorder_);
   this_task = outer;

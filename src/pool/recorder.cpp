@@ -38,7 +38,7 @@ void recorder::begin(const tasks_head& chunk, const call_seed& seed) {
   first_index_ = chunk.first_index;
   count_ = chunk.count;
   keeps_time_ = chunk.keeps_time != 0;
-  send_every_ns_ = chunk.send_every_ns;
+  send_every_ns_ = std::int64_t{1000} * chunk.send_every_us;
   position_ = base_ = 0;
   run_at_ = journal_block::no_run;
   recalled_ = false;

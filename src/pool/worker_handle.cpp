@@ -20,7 +20,7 @@ outgoing_message::outgoing_message(std::uint64_t sequence, std::shared_ptr<chunk
   head.body = work_->call->plan.body;
   head.seed_bytes = static_cast<std::uint32_t>(work_->call->plan.seed_bytes.size());
   head.keeps_time = keeps_time ? 1 : 0;
-  head.send_every_ns = work_->send_every_ns;
+  head.send_every_us = work_->send_every_us;
   std::memcpy(head_.data(), &head, sizeof head);
   seal(sequence);
 }

@@ -48,7 +48,7 @@ struct chunk {
   std::uint32_t settled = 0;                  ///< tasks whose outcome is known: always the first ones
   int deaths = 0;                             ///< workers that the first unsettled task has killed
   int worker = -1;                            ///< that has it; -1: none
-  std::int64_t send_every_ns = 0;             ///< results come back about this often
+  std::uint16_t send_every_us = 0;            ///< results come back about this often
   bool recalled = false;
 
   std::deque<outcome_part> parts;  ///< outcomes not yet taken by the consumer

@@ -32,7 +32,7 @@ class outgoing_message {
 
   frame_header header_{};
   message type_;
-  std::array<std::byte, 40> head_{};
+  std::array<std::byte, 32> head_{};
   std::size_t head_bytes_ = 0;
   std::shared_ptr<chunk> work_;
   std::string levels_;

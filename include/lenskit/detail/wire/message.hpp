@@ -22,9 +22,9 @@ struct tasks_head {
   std::uint64_t first_index = 0;  ///< index in the map call of the chunk's first task
   std::uint32_t count = 0;        ///< tasks that follow
   body_id body = 0;
-  std::uint32_t seed_bytes = 0;    ///< length of the encoded seed between this head and the arguments
-  std::uint32_t keeps_time = 0;    ///< 1: note when each task started, because tasks have a deadline
-  std::int64_t send_every_ns = 0;  ///< send results after about this time, even if the chunk is not finished
+  std::uint32_t seed_bytes = 0;     ///< length of the encoded seed between this head and the arguments
+  std::uint16_t keeps_time = 0;     ///< 1: note when each task started, because tasks have a deadline
+  std::uint16_t send_every_us = 0;  ///< send results after about this time, even if the chunk is not finished
 };
 
 struct recall_head {
