@@ -26,14 +26,14 @@ bool keep(std::byte* block) noexcept {
   return false;
 }
 
-// A kept block that is large enough, but not a waste.
+// A kept block that is large enough, but not a waste. One that is too small makes room for those that are needed now.
 std::byte* take_kept(std::size_t bytes) noexcept {
   for (auto& place : kept) {
     auto* block = place.exchange(nullptr);
     if (block == nullptr) continue;
     const auto room = ::malloc_usable_size(block);
     if (room >= bytes && room / 2 <= bytes) return block;
-    if (!keep(block)) std::free(block);
+    if (room < bytes || !keep(block)) std::free(block);
   }
   return nullptr;
 }

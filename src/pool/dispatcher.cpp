@@ -229,20 +229,20 @@ void dispatcher::await(lock& held, Ready ready) {
     stop_if_requested();
   }
   if (waiting_ > 0 && !leading_) changed_.notify_all();
-  if (outstanding_ > 0 && !bell_set_) put_off_bell(attendant_patience);
 }
 
 // Lets the attendant sleep on: to be woken only to find a consumer at work takes as long as a task of 30 µs.
 void dispatcher::put_off_bell(std::chrono::nanoseconds delay) {
+  if (!attendant_.joinable()) return;
   const auto now = steady::now();
-  if (!attendant_.joinable() || (bell_set_ && bell_rings_at_ >= now + delay - attendant_patience / 2)) return;
+  if (bell_set_ && bell_rings_at_ >= now + delay - attendant_patience / 2) return;
   bell_set_ = true;
   bell_rings_at_ = now + delay;
   engine_->ring_in(delay);
 }
 
 void dispatcher::lead(lock& held, bool attending) {
-  // Whatever is thrown on the way, the leadership is given back.
+  // Whatever is thrown on the way, the leadership is given back, and the attendant looks whether anybody takes it.
   struct leadership {
     dispatcher& owner;
     lock& held;
@@ -251,6 +251,7 @@ void dispatcher::lead(lock& held, bool attending) {
       owner.leading_ = owner.standing_in_ = false;
       owner.led_at_ = steady::now();
       if (owner.waiting_ > 0) owner.changed_.notify_all();
+      if (owner.outstanding_ > 0 && !owner.bell_set_) owner.put_off_bell(attendant_patience);
     }
   };
   leading_ = true;

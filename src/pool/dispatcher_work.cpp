@@ -88,7 +88,6 @@ void dispatcher::requeue(const std::shared_ptr<chunk>& work) {
   backlog_.push_front(work);
 }
 
-// Gives the unsettled tasks of `work` to a new chunk, which is sent again; `work` keeps those that are settled.
 // Cuts `from` before `position`: the tasks from there on get a chunk of their own.
 std::shared_ptr<chunk> dispatcher::split_off(chunk& from, std::uint32_t position) {
   auto rest = std::make_shared<chunk>();

@@ -30,7 +30,19 @@ TEST_CASE("a large block that is given back is handed out again, if it is not fa
   first.reset();
   const owned small(allocate_block(2 * huge_page));
   CHECK(small.get() != where);
-  const owned again(allocate_block(8 * huge_page - 1));
+  owned again(allocate_block(8 * huge_page - 1));
+  CHECK(again.get() == where);
+}
+
+TEST_CASE("kept blocks that have become too small do not keep larger ones out") {
+  {
+    const owned first(allocate_block(2 * huge_page));
+    const owned second(allocate_block(2 * huge_page));
+  }
+  owned large(allocate_block(8 * huge_page));
+  const auto* const where = large.get();
+  large.reset();
+  const owned again(allocate_block(8 * huge_page));
   CHECK(again.get() == where);
 }
 
