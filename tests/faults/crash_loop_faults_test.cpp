@@ -125,7 +125,6 @@ TEST_CASE("W7: a pool whose tasks all kill the spawner gives up and says why", "
       },
       on(processes, n_jobs));
   auto results = inv.map(std::views::iota(0));
-  CHECK_THROWS_AS(std::ignore = results.collect(), worker_died);
   try {
     for (int died = 0; died < 100;) {
       try {
