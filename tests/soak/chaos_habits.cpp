@@ -234,7 +234,12 @@ std::vector<task_fault> hangs() {
            [](task_context&) {
              for (volatile bool forever = true; forever;) {}
            }},
-      {.name = "stopped", .fate = late(), .strike = [](task_context&) { ::raise(SIGSTOP); }},
+      {.name = "stopped",
+       .fate = late(),
+       .strike =
+           [](task_context&) {
+             for (;;) ::raise(SIGSTOP);  // a blow from outside may continue it
+           }},
       {.name = "hangs, SIGTERM ignored",
        .fate = late(),
        .strike =
