@@ -79,6 +79,7 @@ std::size_t report_reader::read_some() noexcept try {
   char* const buffer = read_buffer();
   std::memcpy(buffer, carry_.data(), carried_);
   const auto got = sys::retry([&] { return sys::read(pipe_.get(), buffer + carried_, bulk); });
+  if (got == 0) at_end_.store(true, std::memory_order_release);
   if (got <= 0) return 0;
   const auto have = carried_ + static_cast<std::size_t>(got);
   carried_ = 0;

@@ -46,8 +46,7 @@ std::span<readiness> poller::wait(std::span<readiness> room, steady::time_point 
   if (count <= 0) return {};
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     const auto bits = events[i].events;
-    room[i] = {events[i].data.u64, (bits & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0, (bits & EPOLLOUT) != 0,
-               (bits & EPOLLHUP) != 0};
+    room[i] = {events[i].data.u64, (bits & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0, (bits & EPOLLOUT) != 0};
   }
   return room.first(static_cast<std::size_t>(count));
 }

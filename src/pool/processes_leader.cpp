@@ -219,9 +219,10 @@ bool processes_engine::drain_logs(steady::time_point deadline) {
         std::unique_lock held(handles_mutex_);
         const auto reports = at(worker_of(ready)).reports;
         held.unlock();
-        const auto got = reports ? reports->drain() : 0;
-        log_bytes_ += got;
-        if (reports && got == 0 && ready.hung_up) attendance_.forget(reports->fd());
+        if (!reports) break;
+        log_bytes_ += reports->drain();
+        // The pipe must say it: what was ready may have been the log of the worker before this one.
+        if (reports->at_end()) attendance_.forget(reports->fd());
         break;
       }
       case source::bell:

@@ -1,9 +1,17 @@
 // The failure L2: workers that log more than anybody reads.
-#include <support/reporting_child.hpp>
+#include <lenskit/invoker.hpp>
 
+#include <support/reporting_child.hpp>
+#include <support/shared_counters.hpp>
+
+#include <signal.h>
+
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <thread>
+#include <vector>
 
 using namespace lenskit;
 using namespace lenskit::detail;
@@ -14,6 +22,56 @@ namespace {
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+template <class Ready>
+void sleep_until(Ready ready) {
+  while (!ready()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+}
+
+// Lets the thread that reads logs learn at once that one worker has logged and that another's log has ended; and holds
+// it, before it looks at the second, until the dead worker has a successor.
+class late_reader final : public sys::interceptor {
+ public:
+  enum step { logged, victim };  // what the workers tell
+
+  explicit late_reader(const shared_counters& steps) : steps_(steps) { sys::intercept(this); }
+  ~late_reader() override { sys::intercept(nullptr); }
+  late_reader(const late_reader&) = delete;
+  late_reader& operator=(const late_reader&) = delete;
+
+  int fail(sys::call which) noexcept override {
+    if (sys::getpid() != parent_) return 0;
+    if (std::this_thread::get_id() == consumer_) {
+      if (which == sys::call::epoll_wait && follows_) sleep_until([&] { return reads_.load(); });
+    } else if (which == sys::call::epoll_wait && !released_) {
+      sleep_until([&] { return released_ || (steps_[logged] > 0 && ended(steps_[victim])); });
+    } else if (which == sys::call::epoll_wait) {
+      ++rounds_;
+    } else if (which == sys::call::read && !released_) {
+      reads_ = true;
+      sleep_until([&] { return released_.load(); });
+    }
+    return 0;
+  }
+
+  /// From now on this thread looks after the workers only once the other has begun to read.
+  void follow() { follows_ = true; }
+  /// Returns when the other thread has looked at everything it knew of.
+  void release() {
+    released_ = true;
+    sleep_until([&] { return rounds_ > 0; });
+  }
+
+ private:
+  static bool ended(pid_t worker) { return worker > 0 && ::kill(worker, 0) != 0; }
+
+  const shared_counters& steps_;
+  const pid_t parent_ = sys::getpid();
+  const std::thread::id consumer_ = std::this_thread::get_id();
+  bool follows_ = false;
+  std::atomic<bool> reads_{false}, released_{false};
+  std::atomic<int> rounds_{0};
+};
 
 }  // namespace
 
@@ -89,4 +147,46 @@ TEST_CASE("L2: a slow sink makes the worker wait and loses nothing") {
   });
   REQUIRE(child.drain_to_death() == 0);
   CHECK(slow->count == 20'000);
+}
+
+TEST_CASE("L2: what a worker logs is read although the log of the worker before it ended a moment ago", "[no_tsan]") {
+  fresh_loggers loggers;
+  enum task { die, log_and_stay, nothing, log_much };
+  enum { done = late_reader::victim + 1, count };
+  constexpr std::size_t much = 600'000;  // more than a pipe holds
+  const shared_counters steps(count);
+  late_reader hook(steps);
+  invoker inv(0,
+              [&](int, task what) {
+                switch (what) {
+                  case die:
+                    sleep_until([&] { return steps[late_reader::logged] > 0; });
+                    steps[late_reader::victim] = sys::getpid();
+                    ::raise(SIGKILL);
+                    break;
+                  case log_and_stay:
+                    spdlog::info("here");
+                    ++steps[late_reader::logged];
+                    sleep_until([&] { return steps[done] > 0; });
+                    break;
+                  case nothing: break;
+                  case log_much: spdlog::info(std::string(much, 'x')); break;
+                }
+                return 0;
+              },
+              {.n_jobs = 2, .engine = engine::processes, .chunk_size = 1});
+  hook.follow();
+  auto range = inv.map_outcomes(std::vector{die, log_and_stay});
+  auto outcome = range.begin();
+  CHECK_FALSE(outcome->has_value());
+  CHECK(inv.map(std::vector{nothing}).collect().size() == 1);  // by the successor
+  hook.release();
+  const auto start = std::chrono::steady_clock::now();
+  CHECK(inv.map(std::vector{log_much}).collect().size() == 1);
+  CHECK(seconds_since(start) < 5);
+  steps[done] = 1;
+  CHECK((++outcome)->has_value());
+  const auto texts = loggers.sink->texts();
+  REQUIRE_FALSE(texts.empty());
+  CHECK(texts.back().size() == much);
 }

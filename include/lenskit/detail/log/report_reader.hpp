@@ -53,6 +53,9 @@ class report_reader {
   /// as long as the parent's sinks do. Returns the number of bytes read; 0 when called by a sink that it is calling.
   std::size_t drain() noexcept;
 
+  /// Whether nothing is left and nothing can come: whoever could write has ended.
+  [[nodiscard]] bool at_end() const noexcept { return at_end_.load(std::memory_order_acquire); }
+
   /// Passes on at least the first `count` reports, as `reports_written` counted them in the worker, if they are in the
   /// pipe: what a result has to wait for.
   void drain_until(std::uint64_t count) noexcept;
@@ -99,6 +102,7 @@ class report_reader {
   const pid_t pid_;
   const std::optional<int> worker_;
   std::atomic<std::uint64_t> delivered_{0};
+  std::atomic<bool> at_end_{false};
 
   mutable std::mutex mutex_;  // guards everything below
   std::unique_ptr<log_replay> replay_;

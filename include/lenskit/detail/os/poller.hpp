@@ -16,7 +16,6 @@ struct readiness {
   std::uint64_t key = 0;
   bool readable = false;  ///< data, end of stream or error: reading will tell
   bool writable = false;
-  bool hung_up = false;  ///< the other side is gone: nothing more will come than what is there
 };
 
 /// A set of watched descriptors. Watching and forgetting is safe while another thread waits.
