@@ -130,4 +130,12 @@ transfer receive_some(int fd, std::span<std::byte> room, blocking mode, std::vec
   return {static_cast<std::size_t>(got), transfer::end::more, 0};
 }
 
+bool wait_closed(int fd, steady::time_point deadline) noexcept {
+  pollfd end{fd, 0, 0};  // POLLHUP is always told
+  for (;;) {
+    if (sys::poll(&end, 1, milliseconds_until(deadline)) > 0) return true;
+    if (steady::now() >= deadline) return false;
+  }
+}
+
 }  // namespace lenskit::detail

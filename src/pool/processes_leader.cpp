@@ -2,6 +2,7 @@
 #include "processes_keys.hpp"
 
 #include <lenskit/detail/log/progress_board.hpp>
+#include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/crash_handler.hpp>
 #include <lenskit/detail/pool/processes.hpp>
@@ -162,7 +163,9 @@ void processes_engine::bury_the_dead() {
     if (spawner_gone_ && !handle.status) {
       handle.handle.signal(SIGKILL);
       handle.handle.signal_group(SIGKILL);  // what the spawner can no longer do
-      if (handle.handle) std::ignore = handle.handle.wait_ended(steady::now() + spawner_patience);
+      const auto deadline = steady::now() + spawner_patience;
+      // What it runs must not be run by another at the same time. One that was never heard of dies with its spawner.
+      std::ignore = handle.handle ? handle.handle.wait_ended(deadline) : wait_closed(handle.stream.get(), deadline);
       handle.status = exit_status{};
     }
     if (handle.status) bury(worker);

@@ -6,6 +6,7 @@
 #include <support/shared_counters.hpp>
 #include <support/syscall_faults.hpp>
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <ranges>
 #include <stdexcept>
 #include <thread>
@@ -34,20 +36,28 @@ invoker_options processes(int n_jobs, std::size_t chunk_size = 0) {
   return {.n_jobs = n_jobs, .engine = lenskit::engine::processes, .chunk_size = chunk_size};
 }
 
-/// Makes a spawner slow to tell that a worker runs.
-class slow_spawner final : public lenskit::detail::sys::interceptor {
+/// Does something in the spawner each time it has forked a worker and not yet told of it.
+class spawner_habit final : public lenskit::detail::sys::interceptor {
  public:
-  slow_spawner() { lenskit::detail::sys::intercept(this); }
-  ~slow_spawner() override { lenskit::detail::sys::intercept(nullptr); }
-  slow_spawner(const slow_spawner&) = delete;
-  slow_spawner& operator=(const slow_spawner&) = delete;
+  /// What to do, with the number of workers so far.
+  explicit spawner_habit(std::function<void(int)> what) : what_(std::move(what)) {
+    lenskit::detail::sys::intercept(this);
+  }
+  ~spawner_habit() override { lenskit::detail::sys::intercept(nullptr); }
+  spawner_habit(const spawner_habit&) = delete;
+  spawner_habit& operator=(const spawner_habit&) = delete;
   int fail(lenskit::detail::sys::call which) noexcept override {
-    if (which == lenskit::detail::sys::call::pidfd_open && getppid() == program_) std::this_thread::sleep_for(20ms);
+    using lenskit::detail::sys::call;
+    if (getppid() != program_) return 0;
+    if (which == call::fork) ++workers_;
+    if (which == call::pidfd_open && workers_ > 0) what_(workers_);
     return 0;
   }
 
  private:
   const pid_t program_ = getpid();
+  const std::function<void(int)> what_;
+  int workers_ = 0;
 };
 
 /// Counts the workers that end by themselves, where coverage and sanitizers get their say.
@@ -101,7 +111,7 @@ TEST_CASE("a pool does not give up while tasks succeed in between, even if their
 
 TEST_CASE("what a worker logs comes before its results, even if the spawner is slow to tell of it", "[no_tsan]") {
   const lenskit::tests::fresh_loggers loggers;
-  const slow_spawner slow;
+  const spawner_habit slow([](int) { std::this_thread::sleep_for(20ms); });
   invoker inv(
       0,
       [](int, int x) {
@@ -125,6 +135,35 @@ TEST_CASE("what a worker logs comes before its results, even if the spawner is s
     ++index;
   }
   CHECK(index == 8);
+}
+
+TEST_CASE("W6: a task is not given out again while a worker whose spawner died may still run it", "[no_tsan]") {
+  enum task { die, take_time, go_on };
+  const shared_counters runs(3);
+  // The worker is the spawner's second, and the pool never hears of it.
+  const spawner_habit dies_early([&](int workers) {
+    while (workers == 2 && runs[take_time] == 0) std::this_thread::sleep_for(1ms);
+    if (workers == 2) raise(SIGKILL);
+  });
+  invoker inv(
+      0,
+      [&](int, task what) {
+        static bool orphaned = false;
+        ++runs[what];
+        if (what == take_time) {
+          prctl(PR_SET_PDEATHSIG, 0);  // which a change of its user would do as well
+          orphaned = true;
+          std::this_thread::sleep_for(200ms);
+        }
+        if (what == die || (what == go_on && orphaned)) raise(SIGKILL);
+        return 0;
+      },
+      processes(1, 1));
+  std::vector<bool> answered;
+  for (const auto& each : inv.map_outcomes(std::vector{die, take_time, go_on})) answered.push_back(each.has_value());
+  CHECK(answered == std::vector{false, true, false});
+  CHECK(runs[take_time] == 1);
+  CHECK(runs[go_on] == 1);
 }
 
 TEST_CASE("a program that has its children reaped by the kernel learns how workers died", "[no_tsan]") {

@@ -1,6 +1,7 @@
 // The two kinds of connection between a parent and its worker, and what is sent over them with descriptors.
 #pragma once
 
+#include <lenskit/detail/os/clock.hpp>
 #include <lenskit/detail/os/descriptor.hpp>
 
 #include <sys/uio.h>
@@ -42,5 +43,7 @@ transfer send_some(int fd, std::span<const iovec> parts, blocking mode, std::spa
 bool send_all(int fd, std::span<iovec> parts, std::span<const int> attached = {}) noexcept;
 /// Receives up to `room` bytes and adds the descriptors that came along to `attached`.
 transfer receive_some(int fd, std::span<std::byte> room, blocking mode, std::vector<descriptor>& attached);
+/// Waits until nobody holds the other end of a stream any more. False if `deadline` came first.
+[[nodiscard]] bool wait_closed(int fd, steady::time_point deadline) noexcept;
 
 }  // namespace lenskit::detail
