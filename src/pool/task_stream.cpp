@@ -9,7 +9,7 @@ namespace lenskit::detail {
 namespace {
 
 constexpr std::uint32_t growth = 8;  // of a chunk against the one before: the first measurements are rough
-constexpr std::size_t argument_bytes_per_chunk = std::size_t{1} << 20;
+constexpr std::size_t argument_bytes_per_chunk = std::size_t{256} << 10;
 
 // What a failure of the pool itself looks like to the consumer.
 std::exception_ptr cancelled(std::uint64_t index) {
@@ -49,6 +49,7 @@ void task_stream::feed() {
     if (!submit_chunk(tasks)) break;
     if (options_.buffer_size == 0) hungry = pool_->advise(*call_).hungry;
   }
+  if (exhausted_ || input_failure_) refill_at_ = std::numeric_limits<std::uint64_t>::max();  // there is nothing to feed
   show_progress();
 }
 

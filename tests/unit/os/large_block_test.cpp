@@ -34,6 +34,30 @@ TEST_CASE("a large block that is given back is handed out again, if it is not fa
   CHECK(again.get() == where);
 }
 
+TEST_CASE("a block of the size of usual messages is handed out again as well") {
+  constexpr std::size_t bytes = std::size_t{100} << 10;
+  owned first(allocate_block(bytes));
+  const auto* const where = first.get();
+  first.reset();
+  const owned small(allocate_block(bytes / 4));
+  CHECK(small.get() != where);
+  owned again(allocate_block(bytes - 1));
+  CHECK(again.get() == where);
+}
+
+TEST_CASE("blocks of sizes that are no longer wanted do not keep out those that are") {
+  {
+    std::vector<owned> old;
+    for (int i = 0; i < 100; ++i) old.emplace_back(allocate_block(std::size_t{20} << 10));
+  }
+  constexpr std::size_t bytes = std::size_t{400} << 10;
+  owned wanted(allocate_block(bytes));
+  const auto* const where = wanted.get();
+  wanted.reset();
+  const owned again(allocate_block(bytes));
+  CHECK(again.get() == where);
+}
+
 TEST_CASE("kept blocks that have become too small do not keep larger ones out") {
   {
     const owned first(allocate_block(2 * huge_page));

@@ -1,4 +1,4 @@
-// Memory for messages: large blocks come into existence a huge page at a time, and two that are given back are kept.
+// Memory for messages: blocks that are given back are kept, and large ones come into existence a huge page at a time.
 #pragma once
 
 #include <cstddef>
@@ -6,8 +6,9 @@
 namespace lenskit::detail {
 
 /// So many bytes for `free_block`, not zeroed; null if there is no memory. Touching fresh pages takes longer than
-/// everything else that is done to a large message, so that huge ones are asked for, and two blocks of at most 32 MB,
-/// with what is in them, wait for the next ones to ask. Thread-safe and lock-free, so that a fork finds it usable.
+/// everything else that is done to a message, and malloc gives the end of the heap back to the kernel again and again:
+/// 32 blocks of 16 to 512 KB and two of 4 to 32 MB, with what is in them, wait for the next ones to ask, and for large
+/// ones huge pages are asked for. Thread-safe and lock-free, so that a fork finds it usable.
 [[nodiscard]] std::byte* allocate_block(std::size_t bytes) noexcept;
 void free_block(std::byte* block) noexcept;
 
