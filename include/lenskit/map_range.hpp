@@ -96,6 +96,12 @@ class [[nodiscard]] map_range {
  private:
   void advance() {
     current_.reset();
+    if constexpr (detail::wire_bitwise<T>) {  // what `settle_` would come to, without the calls
+      if (stream_->goes_on()) [[likely]] {
+        current_.emplace(detail::decode<T>(stream_->value_bytes()));
+        return;
+      }
+    }
     const auto step = stream_->next();
     if (step == detail::task_stream::step::end) {
       ended_ = true;

@@ -249,6 +249,41 @@ TEST_CASE("outcomes hold a value or an exception and nothing is thrown") {
   CHECK(index == 40);
 }
 
+TEST_CASE("failures among many results that are plain numbers stay at their places") {
+  ON_EVERY_ENGINE(engine);
+  const auto chunk_size = GENERATE(std::size_t{0}, std::size_t{1000});
+  const int step = GENERATE(2, 700);
+  auto options = on(engine);
+  options.chunk_size = chunk_size;
+  invoker inv(
+      0,
+      [step](int, int x) {
+        if (x % step == 1) throw std::out_of_range(std::to_string(x));
+        return x;
+      },
+      options);
+  auto results = inv.map(std::views::iota(0, 20'000));
+  int index = 0;
+  const auto go_on = [&] {
+    for (const int each : results) {
+      if (each != index) return false;
+      ++index;
+    }
+    return true;
+  };
+  for (;;) {
+    try {
+      const bool in_order = go_on();
+      REQUIRE(in_order);
+      break;
+    } catch (const std::out_of_range& error) {
+      REQUIRE(error.what() == std::to_string(index));
+      ++index;
+    }
+  }
+  CHECK(index == 20'000);
+}
+
 TEST_CASE("outcomes may hold what could be made from an exception") {
   ON_EVERY_ENGINE(engine);
   invoker inv(

@@ -7,11 +7,16 @@
 #include <lenskit/detail/share/task_seed.hpp>
 #include <lenskit/detail/wire/exception.hpp>
 #include <lenskit/detail/wire/message.hpp>
+#include <lenskit/detail/wire/traits.hpp>
 #include <lenskit/detail/wire/writer.hpp>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <exception>
+#include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace lenskit::detail {
@@ -64,6 +69,54 @@ class recorder {
       return;
     }
     settle();
+  }
+
+  /// Starts tasks and records what `task()` returns for them, as `next` and `value` do, for as long as there is nothing
+  /// else to do between them: neither the clock nor results are due. For values that are their bytes. A task that
+  /// throws is recorded and the last.
+  template <class Task>
+  void run_on(Task&& task) {
+    using result = std::invoke_result_t<Task&>;
+    static_assert(wire_bitwise<result>);
+    const auto first = position_;
+    const auto wanted = std::min(count_ - first, until_look_ - 1);
+    const bool fits = !results_.spilled() && results_.size() + sizeof(run_head) + sizeof(result) <= send_above;
+    if (keeps_time_ || wanted == 0 || !fits) return;
+    if (run_at_ == journal_block::no_run) open_run();
+    const auto before = results_.size();
+    const auto behind =
+        first + static_cast<std::uint32_t>(std::min<std::size_t>(wanted, (send_above - before) / sizeof(result)));
+    // Whatever a task does to memory, these stay in registers.
+    auto& block = block_;
+    const auto& seed = *seed_;
+    const auto first_index = first_index_;
+    auto position = first;
+    auto bytes = before;
+    const auto settle_all = [&] {
+      until_look_ -= position - first;
+      position_ = position;
+      results_.resize_down(bytes);
+    };
+    auto* into = results_.extend((behind - first) * sizeof(result));
+    try {
+      while (position != behind) {
+        block.started.store(position + 1, std::memory_order_relaxed);
+        set_task(seed, first_index + position);
+        const result value = task();
+        leave_if_forked();
+        std::memcpy(into, std::addressof(value), sizeof value);
+        into += sizeof value;
+        bytes += sizeof value;
+        ++position;
+        block.bytes.store(bytes, std::memory_order_relaxed);
+        block.finished.store(position, std::memory_order_release);
+      }
+      settle_all();
+    } catch (...) {
+      settle_all();
+      --until_look_;
+      failure(std::current_exception());
+    }
   }
 
   /// Records that the task threw.

@@ -59,12 +59,17 @@ class task_stream {
   step next() {
     if (yielded_ >= refill_at_) [[unlikely]]
       feed();
-    if (run_left_ == 0) [[unlikely]]
-      return next_run();
+    return goes_on() ? step::value : next_run();
+  }
+
+  /// The same where the next outcome is there and is a value; false if that takes `next` to find out.
+  bool goes_on() noexcept {
+    if (run_left_ == 0 || yielded_ >= refill_at_) [[unlikely]]
+      return false;
     --run_left_;
     ++index_;
     ++yielded_;
-    return step::value;
+    return true;
   }
 
   /// Index of the current outcome in the map call.

@@ -143,11 +143,16 @@ template <class Model, class Fn, class... Args>
 void run_tasks(workplace& place, reader& in, recorder& out) {
   auto& here = static_cast<typed_workplace<Model, Fn>&>(place);
   using result = value_of_result<called_result<Model, Fn, Args...>>;
-  while (out.next()) {
+  const auto run_one = [&]() -> result {
+    auto args = decode_arguments<Args...>(in);
+    return value_of([&]() -> decltype(auto) { return call_with(here.fn(), args, here.model()); });
+  };
+  for (;;) {
+    if constexpr (wire_bitwise<result>) out.run_on(run_one);
+    if (!out.next()) return;
     std::optional<result> value;
     try {
-      auto args = decode_arguments<Args...>(in);
-      value.emplace(value_of([&]() -> decltype(auto) { return call_with(here.fn(), args, here.model()); }));
+      value.emplace(run_one());
     } catch (...) {
       out.failure(std::current_exception());
       continue;

@@ -22,6 +22,11 @@ class zip_source final : public task_source {
 
   pulled_tasks pull(writer& into, std::uint32_t most, std::size_t most_bytes) override {
     pulled_tasks pulled;
+    if constexpr (bytes_each != 0) {
+      most = static_cast<std::uint32_t>(std::min<std::size_t>(most, std::max<std::size_t>(most_bytes / bytes_each, 1)));
+      pull_records(into, most, pulled);
+      return pulled;
+    }
     try {
       while (pulled.count < most && (pulled.count == 0 || into.size() < most_bytes)) {
         if (!advance()) {
@@ -38,9 +43,7 @@ class zip_source final : public task_source {
     return pulled;
   }
 
-  [[nodiscard]] std::size_t record_bytes() const noexcept override {
-    return detail::record_bytes<std::ranges::range_value_t<Ranges>...>;
-  }
+  [[nodiscard]] std::size_t record_bytes() const noexcept override { return bytes_each; }
 
   [[nodiscard]] std::optional<std::uint64_t> remaining() const override {
     std::optional<std::uint64_t> left;
@@ -56,6 +59,8 @@ class zip_source final : public task_source {
   }
 
  private:
+  static constexpr auto bytes_each = detail::record_bytes<std::ranges::range_value_t<Ranges>...>;
+
   struct position {
     std::tuple<std::ranges::iterator_t<Ranges>...> current;
     std::tuple<std::ranges::sentinel_t<Ranges>...> end;
@@ -80,6 +85,37 @@ class zip_source final : public task_source {
   template <std::size_t... I>
   [[nodiscard]] bool at_end(std::index_sequence<I...>) {
     return ((std::get<I>(at_->current) == std::get<I>(at_->end)) || ...);
+  }
+
+  // Arguments that are their bytes, without asking for room each time.
+  void pull_records(writer& into, std::uint32_t most, pulled_tasks& pulled) {
+    const auto before = into.size();
+    auto* to = into.extend(most * bytes_each);
+    std::uint32_t count = 0;
+    try {
+      while (count < most) {
+        if (!advance()) {
+          pulled.exhausted = true;
+          break;
+        }
+        std::apply([&](auto&... at) { to = put_record(to, *at...); }, at_->current);
+        ++count;
+      }
+    } catch (...) {
+      pulled.input_failure = std::current_exception();
+    }
+    pulled.count = count;
+    into.resize_down(before + count * bytes_each);
+  }
+
+  template <class... Elements>
+  static std::byte* put_record(std::byte* to, Elements&&... elements) {
+    const auto put = [&]<class Value>(const Value& value) {
+      std::memcpy(to, std::addressof(value), sizeof value);
+      to += sizeof value;
+    };
+    (put(as_value<std::ranges::range_value_t<Ranges>>(elements)), ...);
+    return to;
   }
 
   // What the range throws passes through; what encoding throws is the failure of this one task.
