@@ -16,7 +16,10 @@ double call_state::grain_ns() const noexcept {
 void call_state::learn(std::uint32_t count, std::int64_t elapsed_ns, std::size_t bytes) noexcept {
   if (count == 0) return;
   worked_ns += static_cast<double>(elapsed_ns);
-  const double ns = static_cast<double>(elapsed_ns) / count;
+  double ns = static_cast<double>(elapsed_ns) / count;
+  // A worker that had to wait for a processor has seen its tasks last for too long: one alone does not change much.
+  constexpr double most_growth = 2;
+  if (task_ns) ns = std::min(ns, most_growth * std::max(*task_ns, 1.0));
   // The newest observation counts half: tasks change slowly, but the first ones run on cold memory.
   task_ns = task_ns ? (*task_ns + ns) / 2 : ns;
   result_bytes = (result_bytes + static_cast<double>(bytes) / count) / 2;
