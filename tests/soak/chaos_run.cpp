@@ -204,7 +204,6 @@ class one_run {
 
 void settle_down(const fs::path& directory) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // whoever ends the soak ends its runs
-  ::signal(SIGHUP, SIG_DFL);           // tasks die of it, also under nohup
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -121,6 +121,8 @@ void disposable_processes::start(std::string label, body what, int expected_sign
   if (one->pid < 0) throw std::system_error(errno, std::generic_category(), "cannot fork a disposable process");
   if (one->pid == 0) {
     ::setsid();
+    // Signals end this process, also where nohup or a shell that runs the soak in the background ignores them.
+    for (const int each : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) ::signal(each, SIG_DFL);
     int code = 0;
     try {
       what(*one->shared);
