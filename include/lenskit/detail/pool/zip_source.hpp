@@ -4,8 +4,12 @@
 #include <lenskit/detail/pool/typed_tasks.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <exception>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <ranges>
 #include <tuple>
@@ -21,26 +25,11 @@ class zip_source final : public task_source {
   explicit zip_source(Ranges&&... ranges) : ranges_(std::forward<Ranges>(ranges)...) {}
 
   pulled_tasks pull(writer& into, std::uint32_t most, std::size_t most_bytes) override {
-    pulled_tasks pulled;
     if constexpr (bytes_each != 0) {
-      most = static_cast<std::uint32_t>(std::min<std::size_t>(most, std::max<std::size_t>(most_bytes / bytes_each, 1)));
-      pull_records(into, most, pulled);
-      return pulled;
+      return pull_records(into, std::min<std::size_t>(most, std::max<std::size_t>(most_bytes / bytes_each, 1)));
+    } else {
+      return pull_measured(into, most, most_bytes);
     }
-    try {
-      while (pulled.count < most && (pulled.count == 0 || into.size() < most_bytes)) {
-        if (!advance()) {
-          pulled.exhausted = true;
-          break;
-        }
-        std::apply([&](auto&... at) { encode_one(into, pulled, *at...); }, at_->current);
-        if (pulled.task_failure) break;
-        ++pulled.count;
-      }
-    } catch (...) {
-      pulled.input_failure = std::current_exception();
-    }
-    return pulled;
   }
 
   [[nodiscard]] std::size_t record_bytes() const noexcept override { return bytes_each; }
@@ -87,25 +76,42 @@ class zip_source final : public task_source {
     return ((std::get<I>(at_->current) == std::get<I>(at_->end)) || ...);
   }
 
-  // Arguments that are their bytes, without asking for room each time.
-  void pull_records(writer& into, std::uint32_t most, pulled_tasks& pulled) {
+  // Arguments that are their bytes: room is made once for all of them.
+  pulled_tasks pull_records(writer& into, std::size_t most) {
+    pulled_tasks pulled;
     const auto before = into.size();
     auto* to = into.extend(most * bytes_each);
     std::uint32_t count = 0;
     try {
-      while (count < most) {
-        if (!advance()) {
-          pulled.exhausted = true;
-          break;
-        }
+      while (count < most && advance()) {
         std::apply([&](auto&... at) { to = put_record(to, *at...); }, at_->current);
         ++count;
       }
+      pulled.exhausted = count < most;
     } catch (...) {
       pulled.input_failure = std::current_exception();
     }
     pulled.count = count;
     into.resize_down(before + count * bytes_each);
+    return pulled;
+  }
+
+  pulled_tasks pull_measured(writer& into, std::uint32_t most, std::size_t most_bytes) {
+    pulled_tasks pulled;
+    try {
+      while (pulled.count < most && (pulled.count == 0 || into.size() < most_bytes)) {
+        if (!advance()) {
+          pulled.exhausted = true;
+          break;
+        }
+        std::apply([&](auto&... at) { encode_one(into, pulled, *at...); }, at_->current);
+        if (pulled.task_failure) break;
+        ++pulled.count;
+      }
+    } catch (...) {
+      pulled.input_failure = std::current_exception();
+    }
+    return pulled;
   }
 
   template <class... Elements>
