@@ -271,7 +271,8 @@ void processes_engine::shut_down() noexcept {
     auto& handle = at(worker);
     if (handle.stream) results_.forget(handle.stream.get());
     handle.stream.reset();
-    if (!between_tasks(worker)) handle.handle.signal(SIGTERM);
+    const bool runs_task = !between_tasks(worker) && journal_.of(worker).sending.load() == 0;
+    if (runs_task) handle.handle.signal(SIGTERM);
   }
   constexpr auto moment = 50ms;
   const auto settled = steady::now() + moment;

@@ -114,6 +114,7 @@ void recorder::send() {
   const auto now = now_ns();
   results_head head{.chunk = chunk_, .offset = base_, .count = position_ - base_, .elapsed_ns = now - sent_at_};
   if (recalled_) head.returned = count_ - position_;
+  block_.sending.store(1, std::memory_order_relaxed);
   sink_.deliver(head, {results_.data(), results_.size()}, results_.take_attachments());
   base_ = position_;
   sent_at_ = now_ns();
@@ -122,6 +123,7 @@ void recorder::send() {
   block_.finished.store(position_, std::memory_order_release);
   block_.run_at.store(journal_block::no_run, std::memory_order_relaxed);
   block_.bytes.store(no_size, std::memory_order_relaxed);
+  block_.sending.store(0, std::memory_order_release);
   const bool spilled = results_.spilled();
   results_.clear();
   if (spilled) results_.trim(keep_bytes);

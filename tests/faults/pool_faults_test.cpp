@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include <functional>
 #include <ranges>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <tuple>
 #include <vector>
@@ -60,6 +62,24 @@ class spawner_habit final : public lenskit::detail::sys::interceptor {
   int workers_ = 0;
 };
 
+/// Keeps this thread, and what it starts, on the core that it is on.
+class on_one_core {
+ public:
+  on_one_core() {
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(sched_getcpu()), &one);
+    sched_setaffinity(0, sizeof one, &one);
+  }
+  ~on_one_core() { sched_setaffinity(0, sizeof before_, &before_); }
+  on_one_core(const on_one_core&) = delete;
+  on_one_core& operator=(const on_one_core&) = delete;
+
+ private:
+  cpu_set_t before_{};
+};
+
 /// Counts the workers that end by themselves, where coverage and sanitizers get their say.
 class leaving_workers final : public lenskit::detail::sys::interceptor {
  public:
@@ -82,11 +102,13 @@ class leaving_workers final : public lenskit::detail::sys::interceptor {
 
 TEST_CASE("a worker whose results have all arrived ends by itself with its pool", "[no_tsan]") {
   const leaving_workers left;
+  const on_one_core narrow;  // where the parent goes on as soon as the result is there, and the worker does not
+  const auto bytes = GENERATE(std::size_t{1}, std::size_t{64} << 10);  // what the journal holds, and what it does not
   constexpr int pools = 300;
   for (int i = 0; i < pools; ++i) {
     invoker inv(
-        0, [](int, int x) { return x; }, processes(1));
-    REQUIRE(inv.map(std::vector{i}).collect() == std::vector{i});
+        0, [](int, std::size_t size) { return std::string(size, 'x'); }, processes(1));
+    REQUIRE(inv.map(std::vector{bytes}).collect().front().size() == bytes);
   }
   CHECK(left.count() == pools);
 }
