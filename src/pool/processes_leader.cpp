@@ -157,6 +157,7 @@ void processes_engine::bury_the_dead() {
     const bool unreported = handle.ended_at != steady::time_point{} && !handle.status;
     if (unreported && steady::now() - handle.ended_at > spawner_patience) spawner_gone_ = true;
   }
+  if (spawner_gone_) spawner_->kill();  // it may live and be stuck, and so may what it has forked and not told of
   for (int worker = 0; worker < options_.workers; ++worker) {
     auto& handle = at(worker);
     if (handle.state == worker_state::vacant) continue;

@@ -188,6 +188,26 @@ TEST_CASE("W6: a task is not given out again while a worker whose spawner died m
   CHECK(runs[go_on] == 1);
 }
 
+TEST_CASE("P7: a spawner that stops before it tells of a worker costs a second, not more", "[no_tsan]") {
+  const spawner_habit stops([](int workers) {
+    if (workers == 2) raise(SIGSTOP);
+  });
+  auto options = processes(1, 1);
+  options.task_timeout = 1s;
+  invoker inv(
+      0,
+      [](int, int x) {
+        if (x == 0) raise(SIGKILL);
+        return x;
+      },
+      options);
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<bool> answered;
+  for (const auto& each : inv.map_outcomes(std::vector{0, 1})) answered.push_back(each.has_value());
+  CHECK(answered == std::vector{false, true});
+  CHECK(std::chrono::steady_clock::now() - start < 4s);
+}
+
 TEST_CASE("a program that has its children reaped by the kernel learns how workers died", "[no_tsan]") {
   struct sigaction automatic {};
   struct sigaction before {};

@@ -12,6 +12,8 @@
 #include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/os/process.hpp>
 
+#include <signal.h>
+
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -62,6 +64,8 @@ class spawner {
   [[nodiscard]] std::optional<spawner_event> next();
   /// Readable when there is an event.
   [[nodiscard]] int fd() const noexcept { return control_.get(); }
+  /// Kills the spawner alone. The kernel kills its workers for it. `end` is still due.
+  void kill() const noexcept { process_.signal(SIGKILL); }
   /// Ends the spawner and with it every worker that is left; bounded.
   void end() noexcept;
 
