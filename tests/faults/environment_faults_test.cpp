@@ -8,12 +8,12 @@
 #include <support/file_tree.hpp>
 #include <support/in_child.hpp>
 #include <support/leaks.hpp>
+#include <support/one_processor.hpp>
 #include <support/resident_memory.hpp>
 #include <support/variable.hpp>
 
 #include <sys/stat.h>
 
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -79,14 +79,7 @@ TEST_CASE("E1: affinity and the quotas of control groups of both versions limit 
 
 TEST_CASE("E1: a process that may use one CPU counts one, unless LK_NUM_PROCS says otherwise") {
   CHECK(holds_in_child([] {
-    cpu_set_t allowed;
-    cpu_set_t one;
-    sched_getaffinity(0, sizeof allowed, &allowed);
-    CPU_ZERO(&one);
-    for (std::size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
-      if (CPU_ISSET(cpu, &allowed)) CPU_SET(cpu, &one);
-    }
-    sched_setaffinity(0, sizeof one, &one);
+    const lenskit::tests::one_processor narrow;
     if (lenskit::effective_cpu_count() != 1 || proc_count() != 1) return false;
     const variable chosen("LK_NUM_PROCS", "5,2");
     return proc_count() == 5 && proc_count({.level = 1}) == 2;

@@ -2,6 +2,7 @@
 #include <lenskit/invoker.hpp>
 #include <support/catch.hpp>
 #include <support/in_child.hpp>
+#include <support/one_processor.hpp>
 #include <support/reporting_child.hpp>
 #include <support/shared_counters.hpp>
 #include <support/syscall_faults.hpp>
@@ -10,7 +11,6 @@
 #include <sys/wait.h>
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -62,24 +62,6 @@ class spawner_habit final : public lenskit::detail::sys::interceptor {
   int workers_ = 0;
 };
 
-/// Keeps this thread, and what it starts, on the core that it is on.
-class on_one_core {
- public:
-  on_one_core() {
-    sched_getaffinity(0, sizeof before_, &before_);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(static_cast<std::size_t>(sched_getcpu()), &one);
-    sched_setaffinity(0, sizeof one, &one);
-  }
-  ~on_one_core() { sched_setaffinity(0, sizeof before_, &before_); }
-  on_one_core(const on_one_core&) = delete;
-  on_one_core& operator=(const on_one_core&) = delete;
-
- private:
-  cpu_set_t before_{};
-};
-
 /// Counts the workers that end by themselves, where coverage and sanitizers get their say.
 class leaving_workers final : public lenskit::detail::sys::interceptor {
  public:
@@ -102,7 +84,8 @@ class leaving_workers final : public lenskit::detail::sys::interceptor {
 
 TEST_CASE("a worker whose results have all arrived ends by itself with its pool", "[no_tsan]") {
   const leaving_workers left;
-  const on_one_core narrow;  // where the parent goes on as soon as the result is there, and the worker does not
+  const lenskit::tests::one_processor
+      narrow;  // where the parent goes on as soon as the result is there, and the worker does not
   const auto bytes = GENERATE(std::size_t{1}, std::size_t{64} << 10);  // what the journal holds, and what it does not
   constexpr int pools = 300;
   for (int i = 0; i < pools; ++i) {

@@ -5,6 +5,7 @@
 #include <lenskit/detail/os/system.hpp>
 
 #include <spdlog/spdlog.h>
+#include <support/one_processor.hpp>
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,7 +15,6 @@
 #include <sys/wait.h>
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -131,16 +131,7 @@ std::shared_ptr<void> many_descriptors(dice& lots) {
   });
 }
 
-std::shared_ptr<void> one_processor(dice&) {
-  cpu_set_t before, one;
-  ::sched_getaffinity(0, sizeof before, &before);
-  CPU_ZERO(&one);
-  for (std::size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
-    if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
-  }
-  ::sched_setaffinity(0, sizeof one, &one);
-  return until([before] { ::sched_setaffinity(0, sizeof before, &before); });
-}
+std::shared_ptr<void> one_processor(dice&) { return std::make_shared<tests::one_processor>(); }
 
 // Holds locks of the C library as often as it can, which a fork may copy.
 void hold_locks() {

@@ -48,7 +48,7 @@ class call_state {
   double worked_ns = 0;
 
   /// How much work to hand out and to send back at once, ns: long against a wake-up, short against a user's patience, a
-  /// small part of what has been done, and not too large.
+  /// small part of what has been done, and no more than brings results for one message.
   [[nodiscard]] double grain_ns() const noexcept;
   /// Takes in how long `count` tasks took and how large their results were.
   void learn(std::uint32_t count, std::int64_t elapsed_ns, std::size_t bytes) noexcept;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <lenskit/detail/os/channel.hpp>
-#include <lenskit/detail/os/large_block.hpp>
+#include <lenskit/detail/os/message_block.hpp>
 
 #include <array>
 #include <cstddef>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <lenskit/detail/os/descriptor.hpp>
-#include <lenskit/detail/os/large_block.hpp>
+#include <lenskit/detail/os/message_block.hpp>
 
 #include <cstddef>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include <lenskit/detail/os/large_block.hpp>
+#include <lenskit/detail/os/message_block.hpp>
 #include <lenskit/detail/os/system.hpp>
 
 #include <malloc.h>
