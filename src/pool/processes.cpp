@@ -41,16 +41,7 @@ processes_engine::processes_engine(std::shared_ptr<workplace> place, process_opt
   all_.watch(results_.fd(), key_of(source::results));
   all_.watch(attendance_.fd(), key_of(source::attendance));
   prepare_crash_reports();
-  std::vector<worker_ends> seats;
-  seats.reserve(handles_.size());
-  for (int worker = 0; worker < options_.workers; ++worker) seats.push_back(connect(worker));
-  std::vector<process> started;
-  spawner_ = std::make_unique<spawner>(static_cast<worker_program&>(*this), seats, started);
-  results_.watch(spawner_->fd(), key_of(source::spawner));
-  for (int worker = 0; worker < options_.workers; ++worker) {
-    greet(worker, std::move(started[static_cast<std::size_t>(worker)]));
-  }
-  hear_spawner();  // of those that died while others were still being started
+  fork_everybody();
 }
 
 processes_engine::~processes_engine() { shut_down(); }
@@ -84,6 +75,16 @@ worker_ends processes_engine::connect(int worker) {
   return {std::move(stream.second), std::move(log.second)};
 }
 
+// Forks the spawner and, through it, the workers; those behind the first come when they come.
+void processes_engine::fork_everybody() {
+  std::vector<worker_ends> seats;
+  seats.reserve(handles_.size());
+  for (int worker = 0; worker < options_.workers; ++worker) seats.push_back(connect(worker));
+  spawner_ = std::make_unique<spawner>(static_cast<worker_program&>(*this), seats);
+  results_.watch(spawner_->fd(), key_of(source::spawner));
+  hear_spawner();
+}
+
 // From now on what the worker logs can be heard.
 void processes_engine::open_reports(int worker) {
   auto& handle = at(worker);
@@ -97,6 +98,7 @@ void processes_engine::greet(int worker, process started) {
   auto& handle = at(worker);
   handle.pid = started.pid();
   handle.failed_starts = 0;
+  ++starts_;
   open_reports(worker);
   {
     const std::lock_guard held(handles_mutex_);
@@ -246,6 +248,7 @@ std::optional<worker_engine::activity> processes_engine::between_tasks(int worke
   if (seen.chunk != 0 && seen.started == seen.finished + 1) return std::nullopt;
   seen.base = block.base.load(std::memory_order_acquire);
   seen.bytes_moved = handle.bytes_sent + handle.bytes_received;
+  if (handle.state == worker_state::starting) seen.bytes_moved += starts_;  // its turn will come
   return seen;
 }
 
@@ -266,6 +269,10 @@ void processes_engine::stop_working() noexcept {
 void processes_engine::shut_down() noexcept {
   if (!spawner_) return;
   stopping_ = true;
+  try {
+    if (!spawner_gone_) hear_spawner();  // of what it has started in the meantime
+  } catch (const std::exception&) {      // what nobody hears of dies with the spawner
+  }
   // A worker ends by itself when its stream closes, unless it runs a task: then it is asked to, and at last made to.
   for (int worker = 0; worker < options_.workers; ++worker) {
     auto& handle = at(worker);
@@ -288,10 +295,16 @@ void processes_engine::shut_down() noexcept {
       std::ignore = handle.handle.wait_ended(steady::now() + grace);
     }
     handle.handle.signal_group(SIGKILL);  // the spawner does it too, if nobody has killed it
-    if (handle.reports) handle.reports->finish();
   }
   spawner_->end();
   spawner_.reset();
+  for (int worker = 0; worker < options_.workers; ++worker) {
+    try {
+      if (at(worker).log_end) open_reports(worker);  // it has run, but was never heard of
+      if (at(worker).reports) at(worker).reports->finish();
+    } catch (const std::exception&) {  // no memory to read them with
+    }
+  }
 }
 
 }  // namespace lenskit::detail

@@ -1,6 +1,7 @@
 // What the leading thread does for the processes engine: it hears workers, buries the dead and replaces them.
 #include "processes_keys.hpp"
 
+#include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/log/progress_board.hpp>
 #include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/os/system.hpp>
@@ -41,6 +42,7 @@ steady::time_point processes_engine::own_deadline() const {
   auto deadline = steady::time_point::max();
   if (spawner_gone_ && !stopping_) return steady::time_point{};  // found out under the lock
   for (const auto& handle : handles_) {
+    if (handle.status) return steady::time_point{};  // to be buried
     deadline = std::min(deadline, handle.kill_at);
     if (handle.state == worker_state::vacant && !stopping_) deadline = std::min(deadline, handle.retry_at);
     if (handle.ended_at != steady::time_point{} && !handle.status) {
@@ -289,6 +291,8 @@ void processes_engine::start_failed(int worker, const std::string& why) {
   constexpr auto first_pause = 20ms;
   constexpr int most_doublings = 6;
   auto& handle = at(worker);
+  if (std::all_of(handles_.begin(), handles_.end(), [](const auto& each) { return each.failed_starts == 0; }))
+    log_warning(fmt::format("a worker cannot be started and is missed until it can: {}", why));
   handle.retry_at = steady::now() + first_pause * (1 << std::min(++handle.failed_starts, most_doublings));
   const bool hopeless = std::all_of(handles_.begin(), handles_.end(),
                                     [](const auto& each) { return each.failed_starts >= most_failed_starts; });
@@ -316,18 +320,8 @@ void processes_engine::replace_spawner() {
   results_.forget(spawner_->fd());
   spawner_->end();
   try {
-    std::vector<worker_ends> seats;
-    for (int worker = 0; worker < options_.workers; ++worker) {
-      journal_.reset(worker);
-      seats.push_back(connect(worker));
-    }
-    std::vector<process> started;
-    spawner_ = std::make_unique<spawner>(static_cast<worker_program&>(*this), seats, started);
-    results_.watch(spawner_->fd(), key_of(source::spawner));
-    for (int worker = 0; worker < options_.workers; ++worker) {
-      greet(worker, std::move(started[static_cast<std::size_t>(worker)]));
-    }
-    hear_spawner();
+    for (int worker = 0; worker < options_.workers; ++worker) journal_.reset(worker);
+    fork_everybody();
   } catch (const std::exception& error) {
     broken_ = fmt::format("cannot replace the spawner of the workers: {}", error.what());
   }

@@ -65,14 +65,13 @@ spawner_event event_of(received_control received) {
 
 }  // namespace
 
-spawner::spawner(worker_program& program, const std::vector<worker_ends>& seats, std::vector<process>& started) {
+spawner::spawner(worker_program& program, const std::vector<worker_ends>& seats) {
   auto patience = std::chrono::steady_clock::duration(first_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     fork_into(program);
-    if (bring_up(seats, started, steady::now() + patience)) return;
+    if (bring_up(seats, steady::now() + patience)) return;
     end();
-    early_.clear();
-    started.clear();
+    unread_.clear();
     patience = std::min<steady::duration>(patience * 2, longest_patience);
   }
   throw std::system_error(std::make_error_code(std::errc::timed_out),
@@ -110,14 +109,13 @@ void spawner::fork_into(worker_program& program) {
   }
 }
 
-// False if the spawner froze. Throws what it could not do.
-bool spawner::bring_up(const std::vector<worker_ends>& seats, std::vector<process>& started,
-                       steady::time_point deadline) {
-  started.resize(seats.size());
+// Returns when the first worker runs and all are asked for. False if the spawner froze. Throws what it could not do.
+bool spawner::bring_up(const std::vector<worker_ends>& seats, steady::time_point deadline) {
+  constexpr std::size_t most_unanswered = 16;  // the kernel allows only so many descriptors on the way
   std::size_t asked = 0;
-  std::size_t up = 0;
-  while (up < seats.size()) {
-    for (; asked < seats.size() && asked < up + 16; ++asked) {
+  std::size_t answered = 0;
+  while (answered == 0 || asked < seats.size()) {
+    for (; asked < seats.size() && asked < answered + most_unanswered; ++asked) {
       if (!spawn(static_cast<int>(asked), seats[asked])) return false;
     }
     pollfd watched{control_.get(), POLLIN, 0};
@@ -128,17 +126,13 @@ bool spawner::bring_up(const std::vector<worker_ends>& seats, std::vector<proces
       if (steady::now() >= deadline) return false;
       continue;
     }
-    switch (event->what) {
-      case spawner_event::kind::started:
-        started[static_cast<std::size_t>(event->slot)] = std::move(event->worker);
-        ++up;
-        break;
-      case spawner_event::kind::failed:
-        end();
-        throw_errno("cannot create worker " + std::to_string(event->slot), event->error);
-      case spawner_event::kind::ended: early_.push_back(std::move(*event)); break;  // died at once: for the pool
-      case spawner_event::kind::gone: return false;
+    if (event->what == spawner_event::kind::gone) return false;
+    if (event->what == spawner_event::kind::failed && answered == 0) {
+      end();
+      throw_errno("cannot create worker " + std::to_string(event->slot), event->error);
     }
+    answered += event->what != spawner_event::kind::ended;
+    unread_.push_back(std::move(*event));
   }
   return true;
 }
@@ -149,9 +143,9 @@ bool spawner::spawn(int slot, const worker_ends& ends) noexcept {
 }
 
 std::optional<spawner_event> spawner::next() {
-  if (!early_.empty()) {
-    auto event = std::move(early_.front());
-    early_.pop_front();
+  if (!unread_.empty()) {
+    auto event = std::move(unread_.front());
+    unread_.pop_front();
     return event;
   }
   return read_event();

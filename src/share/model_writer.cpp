@@ -22,11 +22,16 @@ class writing {
   writing(const model_parts& parts, const model_target& target)
       : header_(parts.header()), runs_(parts.runs()), target_(target), checks_(block_count(header_)) {}
 
-  void run() {
+  void run(writers how) {
     const auto end = header_.checks_offset;
-    const auto jobs = static_cast<std::size_t>((end + block_bytes - 1) / block_bytes);
+    const auto blocks = static_cast<std::size_t>((end + block_bytes - 1) / block_bytes);
     constexpr std::size_t most = 8;  // beyond that they only wait for one another in the kernel
-    run_crew(jobs, std::min({jobs / 2, crew_size(), most}), [this](std::size_t i) { copy_block(i); });
+    const auto threads = std::min({blocks / 2, blocks > 1 ? crew_size() : 1, most});
+    if (how == writers::one && threads > 1) {
+      run_crew(blocks + 1, threads, [&](std::size_t i) { i == 0 ? write_blocks(blocks) : check_block(i - 1); });
+    } else {
+      run_crew(blocks, threads, [this](std::size_t i) { copy_block(i); });
+    }
     put(header_.checks_offset, checks_.data(), checks_.size() * sizeof checks_[0]);
     header_.checks_check = crc32c(checks_.data(), checks_.size() * sizeof checks_[0]);
     close_header(header_);
@@ -38,11 +43,12 @@ class writing {
     target_(offset, {static_cast<const std::byte*>(data), bytes});
   }
 
-  void copy_block(std::size_t block) {
+  // Calls `visit(offset, data, bytes)` for what stands in a block, from its beginning to its end.
+  template <class Visit>
+  void visit_block(std::size_t block, Visit&& visit) const {
     const auto begin = std::max<std::uint64_t>(block * block_bytes, sizeof(model_header));
     const auto end = std::min<std::uint64_t>((block + 1) * block_bytes, header_.checks_offset);
     std::unique_ptr<std::byte[]> mixed;
-    std::uint32_t check = 0;
     for (auto at = begin; at < end;) {
       const auto next = std::min<std::uint64_t>((at / window_bytes + 1) * window_bytes, end);
       const auto bytes = static_cast<std::size_t>(next - at);
@@ -52,11 +58,41 @@ class writing {
         gather(at, bytes, mixed.get());
         data = mixed.get();
       }
-      if (at < header_.checked_end)
-        check = crc32c(data, std::min(bytes, static_cast<std::size_t>(header_.checked_end - at)), check);
-      put(at, data, bytes);
+      visit(at, data, bytes);
       at = next;
     }
+  }
+
+  void copy_block(std::size_t block) {
+    std::uint32_t check = 0;
+    visit_block(block, [&](std::uint64_t at, const std::byte* data, std::size_t bytes) {
+      check = checked(at, data, bytes, check);
+      put(at, data, bytes);
+    });
+    note(block, check);
+  }
+
+  void write_blocks(std::size_t blocks) {
+    for (std::size_t block = 0; block < blocks; ++block) {
+      visit_block(block, [&](std::uint64_t at, const std::byte* data, std::size_t bytes) { put(at, data, bytes); });
+    }
+  }
+
+  void check_block(std::size_t block) {
+    std::uint32_t check = 0;
+    visit_block(block, [&](std::uint64_t at, const std::byte* data, std::size_t bytes) {
+      check = checked(at, data, bytes, check);
+    });
+    note(block, check);
+  }
+
+  [[nodiscard]] std::uint32_t checked(std::uint64_t at, const std::byte* data, std::size_t bytes,
+                                      std::uint32_t so_far) const noexcept {
+    if (at >= header_.checked_end) return so_far;
+    return crc32c(data, std::min(bytes, static_cast<std::size_t>(header_.checked_end - at)), so_far);
+  }
+
+  void note(std::size_t block, std::uint32_t check) noexcept {
     if (block < checks_.size()) checks_[block] = check;
   }
 
@@ -88,7 +124,7 @@ class writing {
 
 }  // namespace
 
-void write_model(const model_parts& parts, const model_target& target) { writing(parts, target).run(); }
+void write_model(const model_parts& parts, const model_target& target, writers how) { writing(parts, target).run(how); }
 
 model_target write_to(int fd, std::uint64_t total_bytes, std::string where) {
   return [=, where = std::move(where)](std::uint64_t offset, std::span<const std::byte> bytes) {

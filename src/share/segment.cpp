@@ -47,7 +47,8 @@ descriptor create_sized(unsigned flags, std::uint64_t bytes) {
 
 // Writing pages that exist needs no room: so it is the write, and not a later access, that reports that there is none.
 void fill_small_pages(const model_parts& parts, int fd) {
-  write_model(parts, write_to(fd, parts.header().total_bytes, memory));
+  // A thread alone gets as many pages from the kernel in a second as two get together.
+  write_model(parts, write_to(fd, parts.header().total_bytes, memory), writers::one);
 }
 
 // Through a mapping, since huge pages are not had by writing; false if there is not enough of them.

@@ -23,9 +23,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// Bounded, so that a pool that goes wrong makes its test fail and not hang.
 template <class Ready>
 void sleep_until(Ready ready) {
-  while (!ready()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  const auto start = std::chrono::steady_clock::now();
+  while (!ready() && seconds_since(start) < 20) std::this_thread::sleep_for(std::chrono::microseconds(100));
 }
 
 // Lets the thread that reads logs learn at once that one worker has logged and that another's log has ended; and holds
@@ -175,6 +177,7 @@ TEST_CASE("L2: what a worker logs is read although the log of the worker before 
                 return 0;
               },
               {.n_jobs = 2, .engine = engine::processes, .chunk_size = 1});
+  CHECK(inv.map(std::vector{nothing, nothing}).collect().size() == 2);  // both workers are known
   hook.follow();
   auto range = inv.map_outcomes(std::vector{die, log_and_stay});
   auto outcome = range.begin();

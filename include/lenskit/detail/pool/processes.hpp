@@ -64,6 +64,7 @@ class processes_engine final : public worker_engine, private worker_program {
 
   [[nodiscard]] worker_handle& at(int worker) noexcept { return handles_[static_cast<std::size_t>(worker)]; }
   [[nodiscard]] worker_ends connect(int worker);
+  void fork_everybody();
   void open_reports(int worker);
   void greet(int worker, process started);
   void flush(int worker) noexcept;
@@ -109,6 +110,7 @@ class processes_engine final : public worker_engine, private worker_program {
   int levels_version_ = 0;
   const call_state* levels_checked_for_ = nullptr;
   steady::time_point levels_checked_at_{};
+  std::uint64_t starts_ = 0;  // workers that were ever heard to run
   bool spawner_gone_ = false;
   bool spawner_proven_ = false;  // one of its workers has been ready
   bool stopping_ = false;

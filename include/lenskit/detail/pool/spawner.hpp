@@ -50,10 +50,11 @@ struct spawner_event {
 /// The parent's handle. Used by one thread at a time.
 class spawner {
  public:
-  /// Forks the spawner, which forks one worker a seat, and returns when all of them run. A fork beside other threads
-  /// can freeze on a lock that one of them held (F1): such a child is ended and the fork tried again, at most ten
-  /// times. All or nothing: throws std::system_error and leaves nothing behind. `started` has one process a seat.
-  spawner(worker_program& program, const std::vector<worker_ends>& seats, std::vector<process>& started);
+  /// Forks the spawner, which forks one worker a seat, and returns when the first of them runs: the others are forked
+  /// while it has its first task. What became of each is told by `next`. A fork beside other threads can freeze on a
+  /// lock that one of them held (F1): such a child is ended and the fork tried again, at most ten times. Throws
+  /// std::system_error, and leaves nothing behind, if there is no spawner or no first worker to be had.
+  spawner(worker_program& program, const std::vector<worker_ends>& seats);
   spawner(const spawner&) = delete;
   spawner& operator=(const spawner&) = delete;
   ~spawner();
@@ -71,13 +72,13 @@ class spawner {
 
  private:
   void fork_into(worker_program& program);
-  bool bring_up(const std::vector<worker_ends>& seats, std::vector<process>& started, steady::time_point deadline);
+  bool bring_up(const std::vector<worker_ends>& seats, steady::time_point deadline);
 
   [[nodiscard]] std::optional<spawner_event> read_event();
 
   descriptor control_;
   process process_;
-  std::deque<spawner_event> early_;  // deaths that came while the first workers were still being started
+  std::deque<spawner_event> unread_;  // what came while the first worker was awaited
 };
 
 }  // namespace lenskit::detail
