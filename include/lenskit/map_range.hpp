@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -95,13 +96,19 @@ class [[nodiscard]] map_range {
 
  private:
   void advance() {
-    current_.reset();
-    if constexpr (detail::wire_bitwise<T>) {  // what `settle_` would come to, without the calls
-      if (stream_->goes_on()) [[likely]] {
-        current_.emplace(detail::decode<T>(stream_->value_bytes()));
-        return;
+    if constexpr (detail::wire_bitwise<T> && std::is_trivially_copy_assignable_v<T>) {
+      // What comes below, without the calls.
+      if (current_ && stream_->goes_on()) [[likely]] {
+        try {
+          *current_ = detail::decode<T>(stream_->value_bytes());
+          return;
+        } catch (...) {
+          current_.reset();
+          throw;
+        }
       }
     }
+    current_.reset();
     const auto step = stream_->next();
     if (step == detail::task_stream::step::end) {
       ended_ = true;

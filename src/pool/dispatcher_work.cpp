@@ -64,9 +64,10 @@ int dispatcher::roomiest_worker() const {
 }
 
 void dispatcher::feed_workers() {
+  bool sent = false;
   while (!backlog_.empty() && !closed_) {
     const int worker = roomiest_worker();
-    if (worker < 0) return;
+    if (worker < 0) break;
     auto work = std::move(backlog_.front());
     backlog_.pop_front();
     --work->call->waiting;
@@ -76,7 +77,9 @@ void dispatcher::feed_workers() {
     ++outstanding_;
     lanes_[static_cast<std::size_t>(worker)].in_flight.push_back(work);
     engine_->send(worker, std::move(work));
+    sent = true;
   }
+  if (sent) engine_->flush();
 }
 
 void dispatcher::requeue(const std::shared_ptr<chunk>& work) {

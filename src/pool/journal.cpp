@@ -28,6 +28,7 @@ void journal::reset(int worker) noexcept {
   block.chunk_started_at.store(0);
   block.ready.store(0);
   block.sending.store(0);
+  block.news.store(0);
 }
 
 void journal::keep_only(int worker) noexcept {

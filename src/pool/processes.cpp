@@ -62,7 +62,7 @@ worker_ends processes_engine::connect(int worker) {
   }
   handle.incoming.emplace();
   handle.outgoing.clear();
-  handle.awaiting_room = handle.end_requested = false;
+  handle.awaiting_room = handle.unflushed = handle.end_requested = false;
   handle.unreachable = handle.killed = false;
   handle.sequence = 0;
   handle.bytes_sent = handle.bytes_received = 0;
@@ -139,9 +139,17 @@ void processes_engine::send(int worker, std::shared_ptr<chunk> work) noexcept {
   push(worker, outgoing_message(at(worker).sequence++, std::move(work), options_.keeps_time));
 }
 
+void processes_engine::flush() noexcept {
+  for (int worker = 0; worker < options_.workers; ++worker) {
+    if (at(worker).unflushed && !at(worker).awaiting_room) flush(worker);
+  }
+}
+
 void processes_engine::recall(int worker, std::uint64_t chunk) noexcept {
   if (at(worker).state == worker_state::vacant) return;
   push(worker, outgoing_message(at(worker).sequence++, chunk));
+  if (!at(worker).awaiting_room) flush(worker);
+  journal_.of(worker).news.fetch_add(1, std::memory_order_release);
 }
 
 // Workers filter by the parent's levels: they are sent again when they have changed.
@@ -164,17 +172,14 @@ void processes_engine::push_levels(int worker, const call_state& call) {
 
 void processes_engine::push(int worker, outgoing_message message) noexcept {
   at(worker).outgoing.push_back(std::move(message));
-  if (at(worker).outgoing.size() == 1) flush(worker);
+  at(worker).unflushed = true;
 }
 
 void processes_engine::flush(int worker) noexcept {
   auto& handle = at(worker);
-  transfer last;
-  while (!handle.outgoing.empty() && last.state == transfer::end::more) {
-    last = handle.outgoing.front().send(handle.stream.get());
-    handle.bytes_sent += last.bytes;
-    if (last.state == transfer::end::more) handle.outgoing.pop_front();
-  }
+  handle.unflushed = false;
+  const auto last = send_messages(handle.outgoing, handle.stream.get());
+  handle.bytes_sent += last.bytes;
   if (last.state == transfer::end::closed) {
     handle.outgoing.clear();
     handle.unreachable = true;
@@ -278,6 +283,7 @@ void processes_engine::shut_down() noexcept {
     auto& handle = at(worker);
     if (handle.stream) results_.forget(handle.stream.get());
     handle.stream.reset();
+    journal_.of(worker).news.fetch_add(1, std::memory_order_release);
     const bool runs_task = !between_tasks(worker) && journal_.of(worker).sending.load() == 0;
     if (runs_task) handle.handle.signal(SIGTERM);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace lenskit::detail {
 namespace {
@@ -51,6 +52,18 @@ void task_stream::feed() {
   }
   if (exhausted_ || input_failure_) refill_at_ = std::numeric_limits<std::uint64_t>::max();  // there is nothing to feed
   show_progress();
+}
+
+// Goes to the next value of the run. So many of those behind it follow without a look at anything, since keeping
+// several counters for each would take longer than the shortest tasks.
+task_stream::step task_stream::go_straight() noexcept {
+  const auto until_refill = std::max<std::uint64_t>(refill_at_ - std::min(refill_at_, yielded_), 1);
+  const auto values = static_cast<std::uint32_t>(std::min<std::uint64_t>(until_refill, run_left_));
+  run_left_ -= values;
+  index_ += values;
+  yielded_ += values;
+  straight_ = values - 1;
+  return step::value;
 }
 
 // 0 if the window has no room for a chunk that is worth sending.
@@ -165,7 +178,9 @@ void task_stream::spoil(std::exception_ptr why) noexcept {
   failure_ = why;
   if (parts_.empty()) return;
   parts_.front().failure = std::move(why);
-  repeat_failure_ = run_left_ + part_left_;
+  index_ -= straight_;
+  yielded_ -= straight_;
+  repeat_failure_ = std::exchange(straight_, 0) + run_left_ + part_left_;
   next_index_ = index_ + 1;
   run_left_ = part_left_ = 0;
 }

@@ -42,8 +42,9 @@ void outgoing_message::seal(std::uint64_t sequence) noexcept {
   header_ = make_frame_header(static_cast<std::uint8_t>(type_), sequence, std::span(all).subspan(1));
 }
 
-std::array<iovec, 4> outgoing_message::parts() noexcept {
-  std::array<iovec, 4> all{part_of(&header_, sizeof header_), part_of(head_.data(), head_bytes_), iovec{}, iovec{}};
+std::array<iovec, outgoing_message::most_parts> outgoing_message::parts() noexcept {
+  std::array<iovec, most_parts> all{part_of(&header_, sizeof header_), part_of(head_.data(), head_bytes_), iovec{},
+                                    iovec{}};
   if (work_) {
     const auto& seed = work_->call->plan.seed_bytes;
     all[2] = part_of(seed.data(), seed.size());
@@ -54,23 +55,42 @@ std::array<iovec, 4> outgoing_message::parts() noexcept {
   return all;
 }
 
-transfer outgoing_message::send(int fd) noexcept {
-  const auto before = sent_;
-  for (;;) {
-    auto all = parts();
-    auto skip = sent_;
-    for (auto& part : all) {
-      const auto cut = std::min(skip, part.iov_len);
-      part = part_of(static_cast<std::byte*>(part.iov_base) + cut, part.iov_len - cut);
-      skip -= cut;
-    }
-    std::size_t left = 0;
-    for (const auto& part : all) left += part.iov_len;
-    if (left == 0) return {sent_ - before, transfer::end::more, 0};
-    const auto result = send_some(fd, all, blocking::dont_wait);
-    sent_ += result.bytes;
-    if (result.state != transfer::end::more) return {sent_ - before, result.state, result.error};
+std::size_t outgoing_message::unsent(std::span<iovec> parts) noexcept {
+  std::size_t count = 0;
+  auto skip = sent_;
+  for (const auto& part : this->parts()) {
+    const auto cut = std::min(skip, part.iov_len);
+    skip -= cut;
+    if (cut < part.iov_len) parts[count++] = part_of(static_cast<std::byte*>(part.iov_base) + cut, part.iov_len - cut);
   }
+  return count;
+}
+
+std::size_t outgoing_message::sent(std::size_t bytes) noexcept {
+  const auto own = std::min<std::size_t>(bytes, sizeof header_ + header_.length - sent_);
+  sent_ += own;
+  return own;
+}
+
+transfer send_messages(std::deque<outgoing_message>& queue, int fd) noexcept {
+  constexpr std::size_t at_once = 16;
+  std::array<iovec, at_once * outgoing_message::most_parts> parts;
+  std::size_t in_all = 0;
+  while (!queue.empty()) {
+    std::size_t count = 0;
+    for (auto& message : queue) {
+      if (count + outgoing_message::most_parts > parts.size()) break;
+      count += message.unsent(std::span(parts).subspan(count));
+    }
+    const auto result = send_some(fd, std::span(parts).first(count), blocking::dont_wait);
+    in_all += result.bytes;
+    for (auto left = result.bytes; left > 0;) {
+      left -= queue.front().sent(left);
+      if (queue.front().done()) queue.pop_front();
+    }
+    if (result.state != transfer::end::more) return {in_all, result.state, result.error};
+  }
+  return {in_all, transfer::end::more, 0};
 }
 
 }  // namespace lenskit::detail

@@ -27,7 +27,7 @@ constexpr int corrupt_stream_code = 70;  // EX_SOFTWARE
 class worker final : public result_sink {
  public:
   worker(descriptor stream, workplace& place, journal_block& block)
-      : stream_(std::move(stream)), place_(place), recorder_(block, *this, true) {}
+      : stream_(std::move(stream)), place_(place), block_(block), recorder_(block, *this, true) {}
 
   void serve() {
     recorder_.be_ready();
@@ -61,7 +61,7 @@ class worker final : public result_sink {
   }
 
   bool recalled(std::uint64_t) override {
-    receive(blocking::dont_wait);
+    if (there_is_news()) receive(blocking::dont_wait);
     return std::exchange(recall_running_, false);
   }
 
@@ -77,8 +77,12 @@ class worker final : public result_sink {
     }
   };
 
+  // Whether there is a recall to be received, or the connection is closed. Looking costs no system call.
+  [[nodiscard]] bool there_is_news() const noexcept { return block_.news.load(std::memory_order_acquire) != heard_; }
+
   std::optional<tasks_message> next_tasks() {
-    if (!queue_.empty()) receive(blocking::dont_wait);  // it may have been recalled
+    // It may have been recalled. And while the last one runs, more can be on its way.
+    if (there_is_news() || queue_.size() == 1) receive(blocking::dont_wait);
     while (queue_.empty()) {
       if (closed_) return std::nullopt;
       receive(blocking::wait);
@@ -123,6 +127,7 @@ class worker final : public result_sink {
   }
 
   void recall(std::uint64_t chunk) {
+    ++heard_;
     if (chunk == running_) {
       recall_running_ = true;
       return;
@@ -150,6 +155,7 @@ class worker final : public result_sink {
 
   descriptor stream_;
   workplace& place_;
+  const journal_block& block_;
   recorder recorder_;
   frame_reader incoming_;
   std::deque<tasks_message> queue_;
@@ -157,6 +163,7 @@ class worker final : public result_sink {
   std::vector<std::byte> seed_bytes_;
   std::uint64_t sequence_ = 0;
   std::uint64_t running_ = 0;
+  std::uint32_t heard_ = 0;  // of the news
   bool recall_running_ = false;
   bool closed_ = false;
   pid_t pid_ = sys::getpid();

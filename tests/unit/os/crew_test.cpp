@@ -36,6 +36,8 @@ TEST_CASE("a crew begins nothing more after a failure, and passes it on") {
     run_crew(100'000, 2, [&](std::size_t i) {
       ++begun;
       if (i == 10) throw std::out_of_range("job 10");
+      // Or the other thread could do them all while this one waits for a processor.
+      std::this_thread::sleep_for(std::chrono::microseconds(10));
     });
   };
   CHECK_THROWS_AS(work(), std::out_of_range);

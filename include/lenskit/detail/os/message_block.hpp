@@ -7,8 +7,8 @@ namespace lenskit::detail {
 
 /// So many bytes for `free_block`, not zeroed; null if there is no memory. Touching fresh pages takes longer than
 /// everything else that is done to a message, and malloc gives the end of the heap back to the kernel again and again:
-/// 32 blocks of 16 to 512 KB and two of 4 to 32 MB, with what is in them, wait for the next ones to ask, and for large
-/// ones huge pages are asked for. Thread-safe and lock-free, so that a fork finds it usable.
+/// 32 blocks of 16 to 512 KB, four of up to 4 MB and two of up to 32 MB, with what is in them, wait for the next ones
+/// to ask, and for large ones huge pages are asked for. Thread-safe and lock-free, so that a fork finds it usable.
 [[nodiscard]] std::byte* allocate_block(std::size_t bytes) noexcept;
 void free_block(std::byte* block) noexcept;
 

@@ -52,7 +52,9 @@ class worker_engine {
   // Under the dispatcher's lock. None of these blocks or throws.
   /// Whether the worker can be given chunks.
   [[nodiscard]] virtual bool usable(int worker) const noexcept = 0;
+  /// Gives a worker a chunk; it may wait for `flush` before it sets out.
   virtual void send(int worker, std::shared_ptr<chunk> work) noexcept = 0;
+  virtual void flush() noexcept {}
   /// Asks a worker to give back what it has not started of a chunk.
   virtual void recall(int worker, std::uint64_t chunk) noexcept = 0;
   /// Ends a worker whose task took too long. Its death is reported like any other.

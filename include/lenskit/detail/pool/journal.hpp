@@ -1,9 +1,9 @@
 // The journal: what a worker has in hand, written where it survives the worker.
 //
-// Each worker has one block of shared memory that only it writes and that the parent reads only after the worker's
-// death: no lock, nothing to wait for, nothing two processes write. It costs a worker a few plain stores a task, in
-// place of an acknowledgement over the pipe, and it says exactly which task a dead worker had started (W1, W6) and
-// keeps the results that were finished but not yet sent, so that a crash costs one task and not one chunk.
+// Each worker has one block of shared memory that only it writes, but for one word, and that the parent reads only
+// after the worker's death: no lock, nothing to wait for, nothing two processes write. It costs a worker a few plain
+// stores a task, in place of an acknowledgement over the pipe, and it says exactly which task a dead worker had started
+// (W1, W6) and keeps the results that were finished but not yet sent, so that a crash costs one task and not one chunk.
 #pragma once
 
 #include <lenskit/detail/wire/frame.hpp>
@@ -30,7 +30,8 @@ struct journal_block {
   std::atomic<std::int64_t> chunk_started_at;
   std::atomic<std::uint32_t> ready;    ///< 1 once the worker waits for its first message
   std::atomic<std::uint32_t> sending;  ///< 1 while results are sent: what `started` says runs then may be over
-  alignas(64) std::byte results[bytes_in_all - 64];
+  std::atomic<std::uint32_t> news;     ///< the parent's: how often it recalled something or closed the connection
+  alignas(64) std::byte results[bytes_in_all - 128];
 };
 static_assert(sizeof(journal_block) == journal_block::bytes_in_all);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

@@ -34,6 +34,7 @@ class processes_engine final : public worker_engine, private worker_program {
   [[nodiscard]] std::uint32_t longest_chunk() const noexcept override { return 0; }
   [[nodiscard]] bool usable(int worker) const noexcept override;
   void send(int worker, std::shared_ptr<chunk> work) noexcept override;
+  void flush() noexcept override;
   void recall(int worker, std::uint64_t chunk) noexcept override;
   void end_worker(int worker) noexcept override;
   [[nodiscard]] std::optional<task_in_hand> in_hand(int worker) const noexcept override;

@@ -57,23 +57,21 @@ class task_stream {
   /// Goes to the next outcome, waiting for it; throws what ends the call before its input does. Of a value the caller
   /// must then decode exactly the bytes that `value_bytes` points to.
   step next() {
-    if (yielded_ >= refill_at_) [[unlikely]]
-      feed();
-    return goes_on() ? step::value : next_run();
+    if (goes_on()) return step::value;
+    if (yielded_ >= refill_at_) feed();
+    return run_left_ > 0 ? go_straight() : next_run();
   }
 
   /// The same where the next outcome is there and is a value; false if that takes `next` to find out.
   bool goes_on() noexcept {
-    if (run_left_ == 0 || yielded_ >= refill_at_) [[unlikely]]
+    if (straight_ == 0) [[unlikely]]
       return false;
-    --run_left_;
-    ++index_;
-    ++yielded_;
+    --straight_;
     return true;
   }
 
   /// Index of the current outcome in the map call.
-  [[nodiscard]] std::uint64_t index() const noexcept { return index_; }
+  [[nodiscard]] std::uint64_t index() const noexcept { return index_ - straight_; }
   /// Where the current value begins; reading it moves on to the next.
   [[nodiscard]] reader& value_bytes() noexcept { return bytes_; }
   /// Descriptors that came with the current value and those behind it.
@@ -84,6 +82,7 @@ class task_stream {
 
  private:
   void feed();
+  step go_straight() noexcept;
   [[nodiscard]] std::uint32_t next_chunk_tasks(const feeding_advice& advice) const;
   bool submit_chunk(std::uint32_t tasks);
   bool take();
@@ -110,7 +109,8 @@ class task_stream {
   std::deque<outcome_part> parts_;    // taken from the pool; the front one is being walked through
   bool part_open_ = false;            // whether that has begun
   std::uint32_t part_left_ = 0;       // outcomes of the front part in runs not yet begun
-  std::uint32_t run_left_ = 0;        // values left in the current run
+  std::uint32_t run_left_ = 0;        // values left in the current run, behind the straight ones
+  std::uint32_t straight_ = 0;        // values to come that need nothing else; counted in index_ and yielded_ already
   std::uint32_t repeat_failure_ = 0;  // outcomes left that all fail as the front part says
   reader bytes_{nullptr, 0};
   std::uint64_t index_ = 0;

@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 
 namespace lenskit::detail {
 
@@ -23,12 +24,16 @@ class outgoing_message {
   outgoing_message(std::uint64_t sequence, std::uint64_t recalled_chunk);
   outgoing_message(std::uint64_t sequence, std::string levels);
 
-  /// Sends what the connection takes now; `more` if that was all. `bytes` of the transfer: all that were sent.
-  transfer send(int fd) noexcept;
+  static constexpr std::size_t most_parts = 4;
+  /// Puts what is left to send into `parts`, which has room for `most_parts`; returns how many these are.
+  std::size_t unsent(std::span<iovec> parts) noexcept;
+  /// Takes note that up to `bytes` more were sent, and returns how many of them were this message's.
+  std::size_t sent(std::size_t bytes) noexcept;
+  [[nodiscard]] bool done() const noexcept { return sent_ == sizeof header_ + header_.length; }
 
  private:
   void seal(std::uint64_t sequence) noexcept;
-  [[nodiscard]] std::array<iovec, 4> parts() noexcept;
+  [[nodiscard]] std::array<iovec, most_parts> parts() noexcept;
 
   frame_header header_{};
   message type_;
@@ -38,6 +43,10 @@ class outgoing_message {
   std::string levels_;
   std::size_t sent_ = 0;
 };
+
+/// Sends of the messages what the connection takes now, as many as possible at a time, and drops those that are sent;
+/// `more` if that is all. `bytes` of the transfer: all that were sent.
+transfer send_messages(std::deque<outgoing_message>& queue, int fd) noexcept;
 
 enum class worker_state {
   vacant,    ///< no process, none asked for
@@ -51,6 +60,7 @@ struct worker_handle {
   descriptor stream;
   std::deque<outgoing_message> outgoing;
   bool awaiting_room = false;             ///< outgoing is not empty and the poller watches for room
+  bool unflushed = false;                 ///< messages have been added to outgoing since it was last sent from
   std::uint64_t sequence = 0;             ///< of the next message
   int levels_version = 0;                 ///< of the logger levels that it knows
   std::uint64_t bytes_sent = 0;           ///< over the stream
