@@ -10,7 +10,9 @@ namespace lenskit::detail {
 namespace {
 
 constexpr std::uint32_t growth = 8;  // of a chunk against the one before: the first measurements are rough
-constexpr std::size_t argument_bytes_per_chunk = std::size_t{256} << 10;
+// With what stands in front of them, arguments fit into the buffer of the frame reader, and results that are as large
+// into one message.
+constexpr std::size_t argument_bytes_per_chunk = std::size_t{56} << 10;
 
 // What a failure of the pool itself looks like to the consumer.
 std::exception_ptr cancelled(std::uint64_t index) {

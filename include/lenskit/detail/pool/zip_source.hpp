@@ -9,6 +9,7 @@
 #include <cstring>
 #include <exception>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -86,6 +87,7 @@ class zip_source final : public task_source {
       while (count < most && advance()) {
         std::apply([&](auto&... at) { to = put_record(to, *at...); }, at_->current);
         ++count;
+        if constexpr (knows_its_end) put_run(to, count, most - count);
       }
       pulled.exhausted = count < most;
     } catch (...) {
@@ -94,6 +96,45 @@ class zip_source final : public task_source {
     pulled.count = count;
     into.resize_down(before + count * bytes_each);
     return pulled;
+  }
+
+  static constexpr bool knows_its_end =
+      ((std::ranges::random_access_range<Ranges> &&
+        std::sized_sentinel_for<std::ranges::sentinel_t<Ranges>, std::ranges::iterator_t<Ranges>>)&&...);
+
+  [[nodiscard]] std::size_t elements_behind() const {
+    std::size_t least = std::numeric_limits<std::size_t>::max();
+    const auto consider = [&](const auto& current, const auto& end) {
+      least = std::min(least, static_cast<std::size_t>(end - current) - 1);
+    };
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (consider(std::get<I>(at_->current), std::get<I>(at_->end)), ...);
+    }
+    (std::index_sequence_for<Ranges...>());
+    return least;
+  }
+
+  // Up to `most` elements behind the current one, in a loop that has nothing else to do and keeps all in registers.
+  void put_run(std::byte*& to, std::uint32_t& count, std::size_t most) {
+    const auto run = std::min(most, elements_behind());
+    auto current = at_->current;
+    auto* next = to;
+    std::size_t done = 0;
+    const auto settle = [&] {
+      count += static_cast<std::uint32_t>(done);
+      pulled_ += done;
+      to = next;
+    };
+    try {
+      for (; done < run; ++done) {
+        std::apply([&](auto&... at) { next = put_record(next, *++at...); }, current);
+      }
+    } catch (...) {
+      settle();
+      throw;
+    }
+    settle();
+    at_->current = std::move(current);
   }
 
   pulled_tasks pull_measured(writer& into, std::uint32_t most, std::size_t most_bytes) {
