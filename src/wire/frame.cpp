@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint32_t frame_magic = 0x4d46'4b4c;  // "LKFM"
 constexpr std::uint8_t frame_version = 1;
 constexpr std::size_t small_bytes = std::size_t{64} << 10;
+// From here on a payload keeps the buffer that it was received into, rather than being copied out of it.
+constexpr std::size_t worth_a_buffer = small_bytes / 2;
 
 std::uint32_t header_check(const frame_header& header) noexcept {
   return crc32c(&header, offsetof(frame_header, header_check));
@@ -110,17 +112,30 @@ void frame_reader::open_frame() {
   begin_ += filled_;
 }
 
+byte_buffer frame_reader::take_payload() {
+  if (payload_.size() != 0) {
+    filled_ = 0;
+    return std::exchange(payload_, byte_buffer());
+  }
+  const auto behind = begin_ + header_.length;
+  if (header_.length < worth_a_buffer) {
+    byte_buffer copy(header_.length);
+    if (header_.length != 0) std::memcpy(copy.data(), small_.data() + begin_, header_.length);
+    begin_ = behind;
+    return copy;
+  }
+  byte_buffer next(small_bytes);
+  std::memcpy(next.data(), small_.data() + behind, end_ - behind);
+  end_ -= behind;
+  auto taken = std::exchange(small_, std::move(next));
+  taken.narrow(std::exchange(begin_, 0), header_.length);
+  return taken;
+}
+
 frame frame_reader::close_frame() {
   frame done;
   done.type = header_.type;
-  if (payload_.size() != 0) {
-    done.payload = std::exchange(payload_, byte_buffer());
-    filled_ = 0;
-  } else {
-    done.payload = byte_buffer(header_.length);
-    if (header_.length != 0) std::memcpy(done.payload.data(), small_.data() + begin_, header_.length);
-    begin_ += header_.length;
-  }
+  done.payload = take_payload();
   if (crc32c(done.payload.data(), done.payload.size()) != header_.payload_check) {
     throw serialization_error(fmt::format("corrupt frame number {}: payload checksum is wrong", header_.sequence));
   }

@@ -12,6 +12,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -81,6 +82,38 @@ reading read_all(std::span<const std::byte> stream, std::size_t piece = std::siz
 }
 
 }  // namespace
+
+TEST_CASE("D4: frames of all sizes come whole, whatever pieces they arrive in") {
+  const std::vector<std::size_t> sizes{0,      1,      100,    32'767, 32'768, 32'769, 5,       60'000,
+                                       65'503, 65'504, 65'505, 3,      40'000, 40'000, 200'000, 17};
+  bytes stream;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const auto one = framed(i, sizes[i]);
+    stream.insert(stream.end(), one.begin(), one.end());
+  }
+  for (const std::size_t piece : {1U, 1000U, 4096U, 30'000U}) {
+    frame_reader in;
+    std::vector<lenskit::detail::frame> frames;  // compared at the end: none may share memory with another
+    for (auto rest = std::span<const std::byte>(stream); !rest.empty();) {
+      const auto now = std::min(piece, rest.size());
+      try {
+        in.feed(rest.first(now));
+      } catch (const std::length_error&) {  // only as much as the frame in hand still needs has room
+        in.feed(rest.first(1));
+        rest = rest.subspan(1);
+        while (auto next = in.next()) frames.push_back(std::move(*next));
+        continue;
+      }
+      rest = rest.subspan(now);
+      while (auto next = in.next()) frames.push_back(std::move(*next));
+    }
+    REQUIRE(frames.size() == sizes.size());
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      INFO("frame " << i << " in pieces of " << piece);
+      CHECK(std::ranges::equal(frames[i].payload.bytes(), payload_of(sizes[i])));
+    }
+  }
+}
 
 TEST_CASE("D4: a frame that promises more than any may have is refused before anything is allocated") {
   for (const std::uint64_t length : {std::uint64_t{1} << 63, ~std::uint64_t{0}, frame_reader::default_longest + 1}) {

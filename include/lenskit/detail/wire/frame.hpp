@@ -26,21 +26,30 @@ class byte_buffer {
   explicit byte_buffer(std::size_t size) : bytes_(allocate_block(size)), size_(size) {
     if (!bytes_ && size != 0) throw std::bad_alloc();
   }
-  byte_buffer(byte_buffer&& other) noexcept : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)) {}
+  byte_buffer(byte_buffer&& other) noexcept
+      : bytes_(std::move(other.bytes_)), begin_(std::exchange(other.begin_, 0)), size_(std::exchange(other.size_, 0)) {}
   byte_buffer& operator=(byte_buffer&& other) noexcept {
     bytes_ = std::move(other.bytes_);
+    begin_ = std::exchange(other.begin_, 0);
     size_ = std::exchange(other.size_, 0);
     return *this;
   }
 
-  [[nodiscard]] std::byte* data() noexcept { return bytes_.get(); }
-  [[nodiscard]] const std::byte* data() const noexcept { return bytes_.get(); }
+  /// Forgets all but `size` bytes from `begin` on.
+  void narrow(std::size_t begin, std::size_t size) noexcept {
+    begin_ += begin;
+    size_ = size;
+  }
+
+  [[nodiscard]] std::byte* data() noexcept { return bytes_.get() + begin_; }
+  [[nodiscard]] const std::byte* data() const noexcept { return bytes_.get() + begin_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] std::span<std::byte> bytes() noexcept { return {bytes_.get(), size_}; }
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {bytes_.get(), size_}; }
+  [[nodiscard]] std::span<std::byte> bytes() noexcept { return {data(), size_}; }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data(), size_}; }
 
  private:
   std::unique_ptr<std::byte, free_bytes> bytes_;
+  std::size_t begin_ = 0;
   std::size_t size_ = 0;
 };
 
@@ -92,6 +101,7 @@ class frame_reader {
   void arrived(std::size_t bytes) noexcept;
   void open_frame();
   [[nodiscard]] frame close_frame();
+  [[nodiscard]] byte_buffer take_payload();
 
   std::uint64_t longest_;
   std::uint64_t sequence_ = 0;
