@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -20,6 +21,14 @@ class shelf {
  public:
   constexpr shelf(std::size_t least, std::size_t most, std::size_t places)
       : least_(least), most_(most), in_use_(places) {}
+
+  [[nodiscard]] bool empty() noexcept {
+    return std::ranges::all_of(places(), [](const auto& place) { return place.load() == nullptr; });
+  }
+
+  void clear() noexcept {
+    for (auto& place : places()) std::free(place.exchange(nullptr));
+  }
 
   [[nodiscard]] bool holds(std::size_t bytes) const noexcept { return bytes >= least_ && bytes <= most_; }
 
@@ -58,7 +67,7 @@ class shelf {
 
 constexpr std::size_t kilobyte = 1024;
 constinit std::array shelves{shelf(16 * kilobyte, 512 * kilobyte, 32), shelf(512 * kilobyte + 1, worth_it - 1, 4),
-                             shelf(worth_it, 32 * kilobyte * kilobyte, 2)};
+                             shelf(worth_it, 128 * kilobyte * kilobyte, 2)};
 
 // Null if blocks of that size are not kept.
 shelf* shelf_for(std::size_t bytes) noexcept {
@@ -89,5 +98,9 @@ void free_block(std::byte* block) noexcept {
   if (auto* shelf = shelf_for(::malloc_usable_size(block)); shelf != nullptr) block = shelf->keep(block);
   std::free(block);
 }
+
+bool keeps_large_blocks() noexcept { return !shelves.back().empty(); }
+
+void free_large_kept_blocks() noexcept { shelves.back().clear(); }
 
 }  // namespace lenskit::detail

@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/message_block.hpp>
 #include <lenskit/detail/pool/task_stream.hpp>
 #include <lenskit/detail/wire/exception.hpp>
 #include <lenskit/progress.hpp>
@@ -30,7 +31,11 @@ task_stream::task_stream(std::shared_ptr<dispatcher> pool, std::unique_ptr<task_
       options_(std::move(options)),
       call_(pool_->open(std::move(plan))) {}
 
-task_stream::~task_stream() { pool_->abandon(*call_); }
+task_stream::~task_stream() {
+  pool_->abandon(*call_);
+  parts_.clear();
+  free_large_kept_blocks();
+}
 
 std::span<descriptor> task_stream::attachments() noexcept {
   if (parts_.empty()) return {};

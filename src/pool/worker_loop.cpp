@@ -2,6 +2,7 @@
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/message_block.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/child.hpp>
 #include <lenskit/detail/pool/recorder.hpp>
@@ -85,11 +86,18 @@ class worker final : public result_sink {
     if (there_is_news() || queue_.size() == 1) receive(blocking::dont_wait);
     while (queue_.empty()) {
       if (closed_) return std::nullopt;
+      if (keeps_large_blocks() && !more_comes_soon()) free_large_kept_blocks();
       receive(blocking::wait);
     }
     auto message = std::move(queue_.front());
     queue_.pop_front();
     return message;
+  }
+
+  [[nodiscard]] bool more_comes_soon() const noexcept {
+    constexpr int soon_ms = 100;
+    pollfd more{stream_.get(), POLLIN, 0};
+    return sys::poll(&more, 1, soon_ms) != 0;
   }
 
   void receive(blocking mode) {

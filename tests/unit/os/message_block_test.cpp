@@ -1,10 +1,13 @@
 #include <lenskit/detail/os/message_block.hpp>
 #include <support/catch.hpp>
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <thread>
@@ -68,6 +71,26 @@ TEST_CASE("kept blocks that have become too small do not keep larger ones out") 
   large.reset();
   const owned again(allocate_block(8 * huge_page));
   CHECK(again.get() == where);
+}
+
+TEST_CASE("the large blocks that are kept are given back when nobody needs them any more") {
+  const auto resident = [] {
+    std::ifstream in("/proc/self/statm");
+    std::size_t pages = 0;
+    in >> pages >> pages;
+    return pages * static_cast<std::size_t>(::getpagesize());
+  };
+  constexpr std::size_t bytes = 32 * huge_page;
+  const auto before = resident();
+  {
+    const owned block(allocate_block(bytes));
+    std::memset(block.get(), 1, bytes);
+  }
+  CHECK(resident() > before + bytes / 2);
+  CHECK(lenskit::detail::keeps_large_blocks());
+  lenskit::detail::free_large_kept_blocks();
+  CHECK(resident() < before + bytes / 2);
+  CHECK_FALSE(lenskit::detail::keeps_large_blocks());
 }
 
 TEST_CASE("blocks that threads take and give back belong to one of them at a time") {
