@@ -1,10 +1,9 @@
 #include <lenskit/detail/os/cgroup.hpp>
 #include <lenskit/detail/os/environment.hpp>
+#include <lenskit/detail/os/text_file.hpp>
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -20,6 +19,8 @@ struct mount {
   std::string top;
 };
 
+std::string contents(const fs::path& file) { return read_text_file(file).value_or(""); }
+
 bool lists(const std::string& comma_separated, const std::string& item) {
   return ("," + comma_separated + ",").find("," + item + ",") != std::string::npos;
 }
@@ -27,7 +28,7 @@ bool lists(const std::string& comma_separated, const std::string& item) {
 // The mount of `controller`'s hierarchy, of version 2 when `controller` is empty. A line of mountinfo reads
 // "32 31 0:29 <top> <point> rw,relatime - <type> <source> <options>", with any number of fields before the dash.
 std::optional<mount> find_mount(const fs::path& root, const std::string& controller) {
-  std::ifstream file(root / "proc/self/mountinfo");
+  std::istringstream file(contents(root / "proc/self/mountinfo"));
   for (std::string line; std::getline(file, line);) {
     std::istringstream fields(line);
     std::string skipped, top, point, type, source, options;
@@ -44,7 +45,7 @@ std::optional<mount> find_mount(const fs::path& root, const std::string& control
 
 // The group of this process in `controller`'s hierarchy; a line of /proc/self/cgroup reads "4:cpu,cpuacct:/group".
 std::string find_group(const fs::path& root, const std::string& controller) {
-  std::ifstream file(root / "proc/self/cgroup");
+  std::istringstream file(contents(root / "proc/self/cgroup"));
   for (std::string line; std::getline(file, line);) {
     const std::size_t first = line.find(':');
     const std::size_t second = line.find(':', first + 1);
@@ -71,11 +72,6 @@ void append_directories(std::vector<fs::path>& into, const fs::path& root, const
   fs::path group = below(find_group(root, controller), mounted->top);
   for (; !group.empty(); group = group.parent_path()) into.push_back(top / group);
   into.push_back(top);
-}
-
-std::string contents(const fs::path& file) {
-  std::ifstream stream(file);
-  return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 std::optional<double> positive_number(std::string_view text) {

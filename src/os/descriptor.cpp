@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <new>
 
 namespace lenskit::detail {
@@ -42,24 +43,29 @@ struct gate {
   gate* inherited = nullptr;  // the parent's, so that a search for leaks still finds it
 };
 
-std::atomic<gate*>& current_gate();
+// Never destroyed: a pool may outlive static destruction. Not a local static: a thread that forked while another made
+// it would leave a child that waits for that thread in the handler below.
+constinit std::atomic<gate*> current{nullptr};
+
+gate& current_gate() {
+  auto* known = current.load();
+  if (known != nullptr) return *known;
+  auto made = std::make_unique<gate>();
+  return current.compare_exchange_strong(known, made.get()) ? *made.release() : *known;
+}
 
 // Whoever forks, another thread may hold the gate meanwhile, and would never open it in the child.
 void renew_gate() noexcept {
+  auto* const inherited = current.load();
+  if (inherited == nullptr) return;
   auto* const fresh = new (std::nothrow) gate;
   if (fresh == nullptr) return;
-  fresh->inherited = current_gate().load();
-  current_gate().store(fresh);
+  fresh->inherited = inherited;
+  current.store(fresh);
 }
 
-// Never destroyed: a pool may outlive static destruction.
-std::atomic<gate*>& current_gate() {
-  static std::atomic<gate*> current = [] {
-    sys::at_fork_in_child(renew_gate);
-    return new gate;
-  }();
-  return current;
-}
+// Before there is a gate, and before there are threads.
+[[maybe_unused]] const bool is_renewed = sys::at_fork_in_child(renew_gate);
 
 // In a program that has closed its standard streams the kernel gives out their numbers: what anybody prints would then
 // go into a connection. Another number, unless there is none.
@@ -94,7 +100,7 @@ int descriptor::release() noexcept {
   return fd;
 }
 
-gate_lock descriptor_gate() { return gate_lock(current_gate().load()->mutex); }
+gate_lock descriptor_gate() { return gate_lock(current_gate().mutex); }
 
 void close_inherited(std::initializer_list<int> keep) noexcept {
   generation.fetch_add(1);

@@ -1,8 +1,11 @@
+#include <lenskit/detail/os/text_file.hpp>
 #include <lenskit/detail/settings/config_file.hpp>
 #include <lenskit/error.hpp>
 
 #include <toml++/toml.h>
 
+#include <cerrno>
+#include <cstring>
 #include <limits>
 #include <sstream>
 #include <string_view>
@@ -42,10 +45,15 @@ class reader {
   }
 
  private:
-  toml::table parse() const try { return toml::parse_file(file_); } catch (const toml::parse_error& error) {
-    std::string why(error.description());
-    if (error.source().begin.line == 0) throw settings_error("cannot read " + file_ + ": " + why);
-    throw settings_error("cannot read " + file_ + ":" + std::to_string(error.source().begin.line) + ": " + why);
+  toml::table parse() const {
+    const auto text = read_text_file(file_);
+    if (!text) throw settings_error("cannot read " + file_ + ": " + std::strerror(errno));
+    try {
+      return toml::parse(*text, file_);
+    } catch (const toml::parse_error& error) {
+      throw settings_error("cannot read " + file_ + ":" + std::to_string(error.source().begin.line) + ": " +
+                           std::string(error.description()));
+    }
   }
 
   std::string place(const toml::node& value) const { return file_ + ":" + std::to_string(value.source().begin.line); }

@@ -1,10 +1,9 @@
-#include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/os/text_file.hpp>
 #include <lenskit/detail/share/huge_pages.hpp>
 
 #include <linux/memfd.h>
 
-#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -19,22 +18,15 @@ namespace {
 
 constexpr std::uint64_t page_bytes = std::uint64_t{2} << 20;  // the size that x86-64 and ARM64 have in common
 
-std::string first_line(const char* path) {
-  std::array<char, 128> text{};
-  const auto gate = descriptor_gate();
-  const descriptor file(sys::open(path, O_RDONLY));
-  if (!file) return {};
-  const auto got = sys::retry([&]() noexcept { return sys::read(file.get(), text.data(), text.size()); });
-  return got > 0 ? std::string(text.data(), static_cast<std::size_t>(got)) : std::string();
-}
+std::string contents(const char* path) { return read_text_file(path).value_or(""); }
 
 std::uint64_t free_reserved_bytes() {
   return page_bytes *
-         std::strtoull(first_line("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").c_str(), nullptr, 10);
+         std::strtoull(contents("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").c_str(), nullptr, 10);
 }
 
 bool given_to_shared_memory() {
-  const auto setting = first_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
+  const auto setting = contents("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
   for (const std::string_view enough : {"[always]", "[within_size]", "[advise]", "[force]"})
     if (setting.find(enough) != std::string::npos) return true;
   return false;

@@ -1,13 +1,14 @@
 #include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/os/cgroup.hpp>
+#include <lenskit/detail/os/text_file.hpp>
 #include <lenskit/detail/share/memory_room.hpp>
 #include <lenskit/error.hpp>
 
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <fstream>
 #include <initializer_list>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -16,7 +17,7 @@ namespace {
 
 // The sum of the values behind those of `keys` that the file has, one "key value" a line.
 std::optional<std::uint64_t> sum_of(const std::filesystem::path& file, std::initializer_list<std::string_view> keys) {
-  std::ifstream in(file);
+  std::istringstream in(read_text_file(file).value_or(""));
   std::optional<std::uint64_t> sum;
   std::string line_end;
   std::string key;
@@ -30,7 +31,7 @@ std::optional<std::uint64_t> sum_of(const std::filesystem::path& file, std::init
 }
 
 std::optional<std::uint64_t> number_in(const std::filesystem::path& file) {
-  std::ifstream in(file);
+  std::istringstream in(read_text_file(file).value_or(""));
   std::uint64_t value = 0;
   if (in >> value) return value;
   return std::nullopt;  // "max", or no such file
