@@ -127,10 +127,12 @@ void settle_completed(task_stream& stream, task_stream::step step, std::optional
 /// `persist_method::inherit`; an rvalue is moved in; a `persisted_model<M>` is used as it is and not closed. Workers
 /// see it read-only. `fn`: anything that can be called with `const Model&` and arguments; each worker has its own copy.
 ///
-/// The constructor persists the model and starts the workers, and returns when they run. Throws std::invalid_argument
-/// for options that make no sense, persist_error (no_space), std::system_error if workers cannot be created; leaves
-/// nothing behind then. Thread-safe: several threads may map at once, and several ranges may be live. In a forked
-/// process that inherited it every call throws invoker_closed; inside a task it cannot be used.
+/// The constructor persists the model and starts the workers, and returns when the first of them runs: the others are
+/// forked from the same state of this process while it has its first task. Throws std::invalid_argument for options
+/// that make no sense, persist_error (no_space), std::system_error if no worker can be created; leaves nothing behind
+/// then. A later worker that cannot be created is tried again, and missed until then, with a warning in the log.
+/// Thread-safe: several threads may map at once, and several ranges may be live. In a forked process that inherited it
+/// every call throws invoker_closed; inside a task it cannot be used.
 ///
 /// LensKit: `invoker(model, func, n_jobs, persist_method)` and `ModelOpInvoker`; there, a context manager.
 template <class Model, class Fn>

@@ -54,6 +54,7 @@ steady::time_point processes_engine::own_deadline() const {
 
 void processes_engine::wait(steady::time_point deadline, bool attending) {
   std::array<readiness, 64> room;
+  if (!warning_.empty()) log_warning(std::exchange(warning_, {}));
   deadline = std::min(deadline, own_deadline());
   if (attending) {
     bool logs = false;
@@ -292,7 +293,7 @@ void processes_engine::start_failed(int worker, const std::string& why) {
   constexpr int most_doublings = 6;
   auto& handle = at(worker);
   if (std::all_of(handles_.begin(), handles_.end(), [](const auto& each) { return each.failed_starts == 0; }))
-    log_warning(fmt::format("a worker cannot be started and is missed until it can: {}", why));
+    warning_ = fmt::format("a worker cannot be started and is missed until it can: {}", why);
   handle.retry_at = steady::now() + first_pause * (1 << std::min(++handle.failed_starts, most_doublings));
   const bool hopeless = std::all_of(handles_.begin(), handles_.end(),
                                     [](const auto& each) { return each.failed_starts >= most_failed_starts; });

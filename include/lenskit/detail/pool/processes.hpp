@@ -116,6 +116,7 @@ class processes_engine final : public worker_engine, private worker_program {
   bool spawner_proven_ = false;  // one of its workers has been ready
   bool stopping_ = false;
   std::string broken_;
+  std::string warning_;  // to be logged, which is not done under the lock: sinks are the user's
   std::unique_ptr<spawner> spawner_;
 };
 
