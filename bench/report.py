@@ -176,7 +176,8 @@ def main():
     lines = ["# Results of the benchmarks", "",
              f"Written by `{' '.join(sys.argv[3:]) or 'bench/report.py'}`. Medians; contestants take turns in random order.",
              "Ratios are of figures measured in the same run.", "", *[f"* {line}" for line in machine()], "",
-             "## Targets", "", *table(all_rows), ""]
+             "## Targets", "", *table(all_rows), "",
+             "What the rest of a missed target is spent on, and why it is missed: [profiles](profiles.md).", ""]
     lines += [f"![{picture.removesuffix('.png')}]({picture})" for picture in pictures]
     lines += ["", "## Medians", "", *medians(measured), ""]
     (out / "results.md").write_text("\n".join(lines), encoding="utf-8")
