@@ -42,7 +42,7 @@ steady::time_point processes_engine::own_deadline() const {
   auto deadline = steady::time_point::max();
   if (spawner_gone_ && !stopping_) return steady::time_point{};  // found out under the lock
   for (const auto& handle : handles_) {
-    if (handle.status) return steady::time_point{};  // to be buried
+    if (handle.status && handle.state != worker_state::vacant) return steady::time_point{};  // to be buried
     deadline = std::min(deadline, handle.kill_at);
     if (handle.state == worker_state::vacant && !stopping_) deadline = std::min(deadline, handle.retry_at);
     if (handle.ended_at != steady::time_point{} && !handle.status) {

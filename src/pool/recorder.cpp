@@ -11,7 +11,7 @@ namespace {
 
 // The clock is read about this often: reading it after every task would cost as much as a short task.
 constexpr std::int64_t look_every_ns = 20'000;
-// The sink is asked for a recall about this often, which takes a system call. What is worth recalling runs for longer.
+// The sink is asked for a recall about this often. What is worth recalling runs for longer.
 constexpr std::int64_t ask_every_ns = 100'000;
 // A chunk whose tasks suddenly take long is looked at this many times at least.
 constexpr std::uint32_t looks_per_chunk = 8;
