@@ -23,6 +23,7 @@ void journal::reset(int worker) noexcept {
   block.chunk.store(0);
   for (auto* position : {&block.base, &block.started, &block.finished, &block.run_position}) position->store(0);
   block.run_at.store(journal_block::no_run);
+  block.value_bytes.store(0);
   block.bytes.store(0);
   block.started_at.store(0);
   block.chunk_started_at.store(0);
@@ -48,16 +49,21 @@ last_will read_last_will(const journal_block& block) {
   will.base = block.base.load();
   will.started_at = block.started_at.load();
   if (will.started_at == 0) will.started_at = block.chunk_started_at.load();
-  const auto bytes = block.bytes.load();
+  const auto run_at = block.run_at.load();
+  const auto run_position = block.run_position.load();
+  const bool has_open_run = run_at != journal_block::no_run;
+  std::uint64_t bytes = block.bytes.load();
+  if (const std::uint64_t each = block.value_bytes.load(); has_open_run && each != 0) {
+    bytes = run_at + sizeof(run_head) + each * (will.finished - std::min(will.finished, run_position));
+  }
   const bool sane = will.base <= will.finished && will.finished <= will.started && bytes <= sizeof block.results;
   if (!sane) will.finished = will.base;
   if (will.finished == will.base) return will;
   will.saved = byte_buffer(bytes);
   std::memcpy(will.saved.data(), block.results, bytes);
   // The head of the run that was still open does not know its count yet.
-  const auto run_at = block.run_at.load();
-  if (run_at != journal_block::no_run && run_at + sizeof(run_head) <= bytes) {
-    const run_head head{will.finished - std::min(will.finished, block.run_position.load()), run_kind::values};
+  if (has_open_run && run_at + sizeof(run_head) <= bytes) {
+    const run_head head{will.finished - std::min(will.finished, run_position), run_kind::values};
     std::memcpy(will.saved.data() + run_at, &head, sizeof head);
   }
   return will;

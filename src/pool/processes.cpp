@@ -233,7 +233,7 @@ std::optional<worker_engine::task_in_hand> processes_engine::in_hand(int worker)
   const auto started = block.started.load(std::memory_order_acquire);
   const auto finished = block.finished.load(std::memory_order_acquire);
   task.started_at = block.started_at.load(std::memory_order_acquire);
-  if (task.chunk == 0 || started != finished + 1 || task.started_at == 0) return std::nullopt;
+  if (task.chunk == 0 || started <= finished || task.started_at == 0) return std::nullopt;
   task.position = finished;
   return task;
 }
@@ -250,7 +250,7 @@ std::optional<worker_engine::activity> processes_engine::between_tasks(int worke
   seen.chunk = block.chunk.load(std::memory_order_acquire);
   seen.started = block.started.load(std::memory_order_acquire);
   seen.finished = block.finished.load(std::memory_order_acquire);
-  if (seen.chunk != 0 && seen.started == seen.finished + 1) return std::nullopt;
+  if (seen.chunk != 0 && seen.started > seen.finished) return std::nullopt;
   seen.base = block.base.load(std::memory_order_acquire);
   seen.bytes_moved = handle.bytes_sent + handle.bytes_received;
   if (handle.state == worker_state::starting) seen.bytes_moved += starts_;  // its turn will come

@@ -50,6 +50,7 @@ void recorder::begin(const tasks_head& chunk, const call_seed& seed) {
   block_.chunk.store(0);
   for (auto* position : {&block_.base, &block_.started, &block_.finished, &block_.run_position}) position->store(0);
   block_.run_at.store(journal_block::no_run);
+  block_.value_bytes.store(0);
   block_.bytes.store(no_size);
   block_.chunk_started_at.store(sent_at_);
   block_.chunk.store(chunk_);

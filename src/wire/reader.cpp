@@ -14,14 +14,14 @@ descriptor reader::take_attachment() {
   return taken;
 }
 
-void reader::fail_short(const char* what, std::size_t bytes) const {
+void reader::fail_short(const char* what, std::size_t bytes, std::size_t left) {
   throw serialization_error(
-      fmt::format("cannot decode: {} of {} bytes is expected, {} bytes are left", what, bytes, left()));
+      fmt::format("cannot decode: {} of {} bytes is expected, {} bytes are left", what, bytes, left));
 }
 
-void reader::fail_count(const char* what, std::uint64_t count) const {
+void reader::fail_count(const char* what, std::uint64_t count, std::size_t left) {
   throw serialization_error(
-      fmt::format("cannot decode: {} claims {} elements, more than the {} bytes left can hold", what, count, left()));
+      fmt::format("cannot decode: {} claims {} elements, more than the {} bytes left can hold", what, count, left));
 }
 
 void reader::fail_depth() {

@@ -19,12 +19,13 @@ struct journal_block {
   static constexpr std::uint32_t no_run = 0xffff'ffff;
   static constexpr std::size_t bytes_in_all = std::size_t{64} << 10;
 
-  std::atomic<std::uint64_t> chunk;         ///< 0 while none is in hand
-  std::atomic<std::uint32_t> base;          ///< results before this position have been sent
-  std::atomic<std::uint32_t> started;       ///< tasks started
-  std::atomic<std::uint32_t> finished;      ///< tasks whose result is in `results` or has been sent
-  std::atomic<std::uint32_t> run_at;        ///< where in `results` the open run of values begins, or no_run
+  std::atomic<std::uint64_t> chunk;     ///< 0 while none is in hand
+  std::atomic<std::uint32_t> base;      ///< results before this position have been sent
+  std::atomic<std::uint32_t> started;   ///< beyond `finished` while a task runs, which is then the one at `finished`
+  std::atomic<std::uint32_t> finished;  ///< tasks whose result is in `results` or has been sent
+  std::atomic<std::uint32_t> run_at;    ///< where in `results` the open run of values begins, or no_run
   std::atomic<std::uint32_t> run_position;  ///< position of that run's first task
+  std::atomic<std::uint32_t> value_bytes;   ///< of each value of that run, or 0 if `bytes` says where it ends
   std::atomic<std::uint64_t> bytes;         ///< used of `results`
   std::atomic<std::int64_t> started_at;     ///< monotonic ns; kept only where tasks have a deadline
   std::atomic<std::int64_t> chunk_started_at;

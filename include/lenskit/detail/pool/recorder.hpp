@@ -88,33 +88,32 @@ class recorder {
         first + static_cast<std::uint32_t>(std::min<std::size_t>(wanted, (send_above - before) / sizeof(result)));
     // Whatever a task does to memory, these stay in registers.
     auto& block = block_;
-    const auto& seed = *seed_;
     const auto first_index = first_index_;
     auto position = first;
-    auto bytes = before;
-    const auto settle_all = [&] {
-      until_look_ -= position - first;
-      position_ = position;
-      results_.resize_down(bytes);
-    };
     auto* into = results_.extend((behind - first) * sizeof(result));
+    const auto settle_all = [&](std::uint32_t started) {
+      until_look_ -= started - first;
+      position_ = position;
+      results_.resize_down(before + (position - first) * sizeof(result));
+      block.bytes.store(results_.size(), std::memory_order_relaxed);
+      block.started.store(started, std::memory_order_release);
+    };
+    // What the parent has to know of these tasks is told by one number, `finished`.
+    set_task(*seed_, first_index + first);
+    block.value_bytes.store(sizeof(result), std::memory_order_relaxed);
+    block.started.store(behind, std::memory_order_release);
     try {
       while (position != behind) {
-        block.started.store(position + 1, std::memory_order_relaxed);
-        set_task(seed, first_index + position);
+        go_to_task(first_index + position);
         const result value = task();
         leave_if_forked();
         std::memcpy(into, std::addressof(value), sizeof value);
         into += sizeof value;
-        bytes += sizeof value;
-        ++position;
-        block.bytes.store(bytes, std::memory_order_relaxed);
-        block.finished.store(position, std::memory_order_release);
+        block.finished.store(++position, std::memory_order_release);
       }
-      settle_all();
+      settle_all(position);
     } catch (...) {
-      settle_all();
-      --until_look_;
+      settle_all(position + 1);
       failure(std::current_exception());
     }
   }

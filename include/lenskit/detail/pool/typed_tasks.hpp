@@ -143,16 +143,20 @@ template <class Model, class Fn, class... Args>
 void run_tasks(workplace& place, reader& in, recorder& out) {
   auto& here = static_cast<typed_workplace<Model, Fn>&>(place);
   using result = value_of_result<called_result<Model, Fn, Args...>>;
-  const auto run_one = [&]() -> result {
-    auto args = decode_arguments<Args...>(in);
+  const auto run_one = [&here](reader& from) -> result {
+    auto args = decode_arguments<Args...>(from);
     return value_of([&]() -> decltype(auto) { return call_with(here.fn(), args, here.model()); });
   };
   for (;;) {
-    if constexpr (wire_bitwise<result>) out.run_on(run_one);
+    if constexpr (wire_bitwise<result>) {
+      auto from = in;  // nobody else's, so that it can stay in registers
+      out.run_on([&] { return run_one(from); });
+      in = from;
+    }
     if (!out.next()) return;
     std::optional<result> value;
     try {
-      value.emplace(run_one());
+      value.emplace(run_one(in));
     } catch (...) {
       out.failure(std::current_exception());
       continue;

@@ -50,6 +50,13 @@ inline thread_local constinit task_place this_task{};
 /// From here on the thread runs task `index` of `call`, which must outlive the task.
 inline void set_task(const call_seed& call, std::uint64_t index) noexcept { this_task = {&call, index, 0}; }
 
+/// From here on the thread runs another task of the same call.
+inline void go_to_task(std::uint64_t index) noexcept {
+  this_task.index = index;
+  if (this_task.children != 0) [[unlikely]]  // a look is cheaper than a store, and most tasks derive nothing
+    this_task.children = 0;
+}
+
 /// From here on the thread runs no task.
 inline void leave_task() noexcept { this_task = {}; }
 

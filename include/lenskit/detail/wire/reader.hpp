@@ -32,13 +32,13 @@ class reader {
   }
   void get_into(void* into, std::size_t bytes, const char* what) {
     if (bytes > left()) [[unlikely]]
-      fail_short(what, bytes);
+      fail_short(what, bytes, left());
     if (bytes != 0) std::memcpy(into, next_, bytes);
     next_ += bytes;
   }
   [[nodiscard]] std::span<const std::byte> take(std::size_t bytes, const char* what = "a run of bytes") {
     if (bytes > left()) [[unlikely]]
-      fail_short(what, bytes);
+      fail_short(what, bytes, left());
     const std::span<const std::byte> taken(next_, bytes);
     next_ += bytes;
     return taken;
@@ -48,7 +48,7 @@ class reader {
   [[nodiscard]] std::size_t get_count(std::size_t element_bytes, const char* what) {
     const auto count = get<std::uint64_t>(what);
     if (count > left() / element_bytes) [[unlikely]]
-      fail_count(what, count);
+      fail_count(what, count, left());
     return static_cast<std::size_t>(count);
   }
 
@@ -77,8 +77,9 @@ class reader {
   [[noreturn]] static void fail_depth();
 
  private:
-  [[noreturn]] void fail_short(const char* what, std::size_t bytes) const;
-  [[noreturn]] void fail_count(const char* what, std::uint64_t count) const;
+  // Static, so that a reader that is a local variable can stay in registers.
+  [[noreturn]] static void fail_short(const char* what, std::size_t bytes, std::size_t left);
+  [[noreturn]] static void fail_count(const char* what, std::uint64_t count, std::size_t left);
 
   const std::byte* next_;
   const std::byte* end_;
