@@ -10,6 +10,8 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
+#include <utility>
 
 namespace lenskit {
 class progress;
@@ -57,17 +59,20 @@ class task_stream {
   /// Goes to the next outcome, waiting for it; throws what ends the call before its input does. Of a value the caller
   /// must then decode exactly the bytes that `value_bytes` points to.
   step next() {
-    if (goes_on()) return step::value;
+    if (straight_ > 0) {
+      --straight_;
+      return step::value;
+    }
     if (yielded_ >= refill_at_) feed();
     return run_left_ > 0 ? go_straight() : next_run();
   }
 
-  /// The same where the next outcome is there and is a value; false if that takes `next` to find out.
-  bool goes_on() noexcept {
-    if (straight_ == 0) [[unlikely]]
-      return false;
-    --straight_;
-    return true;
+  /// The bytes of values that follow the current one, each of so many, for the caller to go through by itself: the
+  /// stream stands at the last of them then. They stay until the call of `next` behind them. Empty if it takes that to
+  /// find out what comes.
+  [[nodiscard]] std::span<const std::byte> values_behind(std::size_t bytes_each) noexcept {
+    if (bytes_.left() / bytes_each < straight_) return {};
+    return bytes_.take(std::exchange(straight_, 0) * bytes_each);
   }
 
   /// Index of the current outcome in the map call.
