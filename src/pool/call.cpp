@@ -8,7 +8,7 @@ double call_state::grain_ns() const noexcept {
   constexpr double least = 300e3;
   constexpr double most = 1e6;
   constexpr double part = 128;
-  constexpr double bytes = 64 << 10;  // of results: more are sent in several pieces, and leave the caches
+  constexpr double bytes = 256 << 10;  // of results: more are sent in several pieces, and leave the caches
   const auto fitting = result_bytes > 0 ? bytes / result_bytes * task_ns.value_or(0) : most;
   return std::clamp(std::min(worked_ns / part, fitting), least, most);
 }

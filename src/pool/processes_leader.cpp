@@ -116,7 +116,9 @@ bool processes_engine::meet(int worker) {
 void processes_engine::receive_from(int worker) {
   auto& handle = at(worker);
   if (!handle.stream || !handle.incoming || !meet(worker)) return;
-  constexpr int bursts = 64;  // then others get their turn
+  // Then others get their turn, and the consumer: what is left to pile up here leaves the caches before it is looked
+  // at.
+  constexpr int bursts = 4;
   for (int burst = 0; burst < bursts; ++burst) {
     transfer result;
     try {

@@ -86,7 +86,7 @@ TEST_CASE("a worker whose results have all arrived ends by itself with its pool"
   const leaving_workers left;
   const lenskit::tests::one_processor
       narrow;  // where the parent goes on as soon as the result is there, and the worker does not
-  const auto bytes = GENERATE(std::size_t{1}, std::size_t{64} << 10);  // what the journal holds, and what it does not
+  const auto bytes = GENERATE(std::size_t{1}, std::size_t{512} << 10);  // what the journal holds, and what it does not
   constexpr int pools = 300;
   for (int i = 0; i < pools; ++i) {
     invoker inv(

@@ -17,7 +17,7 @@ namespace lenskit::detail {
 /// One worker's block. Positions count the tasks of the chunk in hand.
 struct journal_block {
   static constexpr std::uint32_t no_run = 0xffff'ffff;
-  static constexpr std::size_t bytes_in_all = std::size_t{64} << 10;
+  static constexpr std::size_t bytes_in_all = std::size_t{256} << 10;
 
   std::atomic<std::uint64_t> chunk;     ///< 0 while none is in hand
   std::atomic<std::uint32_t> base;      ///< results before this position have been sent
