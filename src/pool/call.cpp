@@ -6,11 +6,22 @@ namespace lenskit::detail {
 
 double call_state::grain_ns() const noexcept {
   constexpr double least = 300e3;
-  constexpr double most = 1e6;
-  constexpr double part = 128;
+  constexpr double most = 4e6;
+  constexpr double part_of_all = 128;
+  constexpr double most_by_all = 1e6;
+  constexpr double part_of_each = 16;
   constexpr double bytes = 256 << 10;  // of results: more are sent in several pieces, and leave the caches
   const auto fitting = result_bytes > 0 ? bytes / result_bytes * task_ns.value_or(0) : most;
-  return std::clamp(std::min(worked_ns / part, fitting), least, most);
+  const auto small_part = std::max(std::min(worked_ns / part_of_all, most_by_all), worked_ns / workers / part_of_each);
+  return std::clamp(std::min(small_part, fitting), least, most);
+}
+
+double call_state::queue_ns() const noexcept {
+  constexpr double grains = 6;
+  // The longer the tasks, the less it matters to be woken for each.
+  constexpr double tasks = 4;
+  constexpr double most_by_tasks = 5e6;
+  return std::max(grains * grain_ns(), std::min(tasks * task_ns.value_or(0), most_by_tasks));
 }
 
 void call_state::learn(std::uint32_t count, std::int64_t elapsed_ns, std::size_t bytes) noexcept {

@@ -28,7 +28,6 @@ constexpr steady::duration most_stall_patience = 10s;
 constexpr int looks_to_stall = 2;
 // A rest that is shorter spares too few wake-ups, a longer one would be felt.
 constexpr auto shortest_rest = 100us;
-constexpr double longest_rest = 3;             // chunks' worth of work
 constexpr double results_worth_a_rest = 1.5;   // at least, or it spares nothing
 constexpr double connection_bytes = 64 << 10;  // of results that surely fit into a worker's connection
 
@@ -64,7 +63,7 @@ void dispatcher::check_caller() const {
 
 std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
   check_caller();
-  auto call = std::make_shared<call_state>(std::move(plan));
+  auto call = std::make_shared<call_state>(std::move(plan), engine_->workers());
   const lock held(mutex_);
   if (closed_) throw invoker_closed("invoker was shut down");
   if (broken_) std::rethrow_exception(broken_);
@@ -309,10 +308,9 @@ std::chrono::nanoseconds dispatcher::time_to_rest(steady::time_point deadline) c
     if (in.in_flight.size() < 2 || engine_->in_transfer(static_cast<int>(worker))) return {};
     const auto& call = *in.in_flight.front()->call;
     if (!call.task_ns) return {};
-    const auto longest = longest_rest * call.grain_ns();
-    rest_ns = std::min({rest_ns, longest, queued_ns(in) / 2});
     // Large results fill the connection, and then the worker waits. Seldom ones are awaited one by one.
-    if (call.result_bytes * longest > connection_bytes * *call.task_ns) return {};
+    const auto until_full = connection_bytes / std::max(call.result_bytes, 1.0) * *call.task_ns;
+    rest_ns = std::min({rest_ns, call.queue_ns() / 2, queued_ns(in) / 2, until_full});
     if (rest_ns * static_cast<double>(lanes_.size()) < results_worth_a_rest * *call.task_ns) return {};
   }
   const std::chrono::nanoseconds rest(std::llround(rest_ns));

@@ -11,9 +11,6 @@
 namespace lenskit::detail {
 namespace {
 
-// A worker should have this many chunks' worth to do, so that it never waits for the parent and the parent can rest for
-// half of it.
-constexpr double queued_enough = 6;
 constexpr std::size_t queued_at_least = 2;
 // What a chunk must still cost for it to be worth taking it from its worker for an idle one.
 constexpr double worth_moving_ns = 500e3;
@@ -52,7 +49,7 @@ int dispatcher::roomiest_worker() const {
     const auto queued = queued_ns(in);
     if (in.in_flight.size() >= queued_at_least) {
       const auto& call = *in.in_flight.front()->call;
-      if (!call.task_ns || queued >= queued_enough * call.grain_ns()) continue;
+      if (!call.task_ns || queued >= call.queue_ns()) continue;
     }
     const std::pair load{std::min(in.in_flight.size(), queued_at_least), queued};
     if (best < 0 || load < least) {

@@ -47,7 +47,7 @@ std::span<descriptor> task_stream::attachments() noexcept {
 }
 
 void task_stream::feed() {
-  const auto advice = pool_->advise(*call_);
+  auto advice = pool_->advise(*call_);
   refill_at_ = yielded_ + std::max<std::uint64_t>(last_chunk_ / 2, 1);
   // A call with nothing in the pool has to queue up, however busy others keep the workers: its caller is about to wait.
   bool hungry = options_.buffer_size != 0 || advice.hungry || pulled_ == yielded_;
@@ -55,7 +55,9 @@ void task_stream::feed() {
     const auto tasks = next_chunk_tasks(advice);
     if (tasks == 0 || (options_.buffer_size == 0 && advice.window_full && pulled_ != yielded_)) break;
     if (!submit_chunk(tasks)) break;
-    if (options_.buffer_size == 0) hungry = pool_->advise(*call_).hungry;
+    // To feed many workers takes longer than the first results do, from which another thread learns meanwhile.
+    advice = pool_->advise(*call_);
+    if (options_.buffer_size == 0) hungry = advice.hungry;
   }
   if (exhausted_ || input_failure_) refill_at_ = std::numeric_limits<std::uint64_t>::max();  // there is nothing to feed
   show_progress();

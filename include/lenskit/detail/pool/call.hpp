@@ -27,9 +27,10 @@ struct call_plan {
 /// for `plan`.
 class call_state {
  public:
-  explicit call_state(call_plan fixed) : plan(std::move(fixed)) {}
+  call_state(call_plan fixed, int n_workers) : plan(std::move(fixed)), workers(n_workers) {}
 
   const call_plan plan;
+  const int workers;                                       ///< of the pool
   std::map<std::uint64_t, std::shared_ptr<chunk>> window;  ///< by first index: what the consumer has not taken whole
   std::deque<std::shared_ptr<chunk>> ready;                ///< with parts, in order of completion; may repeat
   bool abandoned = false;
@@ -48,8 +49,12 @@ class call_state {
   double worked_ns = 0;
 
   /// How much work to hand out and to send back at once, ns: long against a wake-up, short against a user's patience, a
-  /// small part of what has been done, and no more than brings results for one message.
+  /// small part of what has been done (of what each worker has, if it is long), and no more than brings results for one
+  /// message.
   [[nodiscard]] double grain_ns() const noexcept;
+  /// How much work a worker should have before it, ns, so that it never waits for the parent and the parent can rest
+  /// for half of it.
+  [[nodiscard]] double queue_ns() const noexcept;
   /// Takes in how long `count` tasks took and how large their results were.
   void learn(std::uint32_t count, std::int64_t elapsed_ns, std::size_t bytes) noexcept;
   /// Whether the consumer can take something.
