@@ -6,7 +6,9 @@
 
 #include <lenskit/parallel.hpp>
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <array>
 #include <cstring>
@@ -52,6 +54,38 @@ double forks_seconds(const factors& model) {
     farm->map(
         1, 1, [](std::size_t) { return one[0]; }, expect);
   });
+}
+
+// The same by a forked process in between: what a pool starts with that neither forks beside the program's threads
+// twice nor reaps children of the program's.
+double forks_by_a_child_seconds(const factors& model) {
+  std::array<int, 2> tasks{};
+  std::array<int, 2> results{};
+  if (::pipe2(tasks.data(), O_CLOEXEC) != 0 || ::pipe2(results.data(), O_CLOEXEC) != 0) bench::fail("pipe");
+  const auto serve = [&] {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int x = 0;
+    while (bench::read_all(tasks[0], &x, sizeof x)) {
+      const float y = read_one(model, x);
+      if (!bench::write_all(results[1], &y, sizeof y)) return;
+    }
+  };
+  const auto spawn = [&] {
+    std::vector<bench::child> workers;
+    for (int i = 0; i < bench::workers; ++i) workers.emplace_back(serve);
+    ::pause();
+  };
+  std::unique_ptr<bench::child> spawner;
+  const auto taken = bench::seconds_of([&] {
+    spawner = std::make_unique<bench::child>(spawn);
+    float got = 0;
+    if (!bench::write_all(tasks[1], one.data(), sizeof one[0])) bench::fail("write");
+    if (!bench::read_all(results[0], &got, sizeof got)) bench::fail("read");
+    expect(got);
+  });
+  spawner.reset();
+  for (const int fd : {tasks[0], tasks[1], results[0], results[1]}) ::close(fd);
+  return taken;
 }
 
 class fresh_segment {
@@ -109,6 +143,7 @@ void small_model() {
   bench::contest contest("P4", "small model", "s");
   contest.add("lenskit", [&] { return lenskit_seconds(model, lenskit::persist_method::automatic); });
   contest.add("bare forks", [&] { return forks_seconds(model); });
+  contest.add("bare forks by a child", [&] { return forks_by_a_child_seconds(model); });
   contest.run(bench::sized(31, 15));
 }
 

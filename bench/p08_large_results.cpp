@@ -2,6 +2,8 @@
 #include <support/child.hpp>
 #include <support/contest.hpp>
 
+#include <lenskit/detail/wire/crc32c.hpp>
+#include <lenskit/detail/wire/frame.hpp>
 #include <lenskit/parallel.hpp>
 
 #include <fcntl.h>
@@ -64,18 +66,78 @@ bool send_address(int fd, const block& from) {
   return bench::write_all(fd, &where, sizeof where);
 }
 
-bool receive_from_memory(int fd, pid_t pid, block& into) {
-  void* where = nullptr;
-  if (!bench::read_all(fd, &where, sizeof where)) return false;
-  for (std::size_t at = 0; at < into.size() * sizeof(float);) {
-    const auto left = into.size() * sizeof(float) - at;
-    const iovec here{reinterpret_cast<std::byte*>(into.data()) + at, left};
-    const iovec there{static_cast<std::byte*>(where) + at, left};
+void read_memory(pid_t pid, const std::byte* from, std::byte* into, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes;) {
+    const iovec here{into + at, bytes - at};
+    const iovec there{const_cast<std::byte*>(from) + at, bytes - at};
     const auto got = ::process_vm_readv(pid, &here, 1, &there, 1, 0);
     if (got <= 0) bench::fail("process_vm_readv");
     at += static_cast<std::size_t>(got);
   }
+}
+
+bool receive_from_memory(int fd, pid_t pid, block& into) {
+  const std::byte* where = nullptr;
+  if (!bench::read_all(fd, &where, sizeof where)) return false;
+  read_memory(pid, where, reinterpret_cast<std::byte*>(into.data()), into.size() * sizeof(float));
   return true;
+}
+
+// What a pool has to do besides handing bytes over: a value is encoded, its checksum is taken on both sides, and it is
+// decoded into a new value.
+struct announcement {
+  const std::byte* where = nullptr;
+  std::uint64_t bytes = 0;
+  std::uint32_t checksum = 0;
+};
+
+bool announce(int fd, lenskit::detail::writer& out, const block& from) {
+  out.clear();
+  lenskit::detail::encode(out, from);
+  const announcement said{out.data(), out.size(), lenskit::detail::crc32c(out.data(), out.size())};
+  return bench::write_all(fd, &said, sizeof said);
+}
+
+void open_announced(const announcement& said, const std::byte* bytes, block& into) {
+  if (lenskit::detail::crc32c(bytes, said.bytes) != said.checksum) throw std::runtime_error("a checksum is wrong");
+  lenskit::detail::reader in(bytes, said.bytes);
+  into = lenskit::detail::decode<block>(in);
+}
+
+way checked_socketpair() {
+  const auto out = std::make_shared<lenskit::detail::writer>();
+  const auto in = std::make_shared<lenskit::detail::byte_buffer>();
+  return {"socketpair, encoded and checked", open_socketpair,
+          [out](int fd, const block& from) {
+            return announce(fd, *out, from) && bench::write_all(fd, out->data(), out->size());
+          },
+          [in](int fd, pid_t, block& into) {
+            announcement said;
+            if (!bench::read_all(fd, &said, sizeof said)) return false;
+            if (in->size() < said.bytes) *in = lenskit::detail::byte_buffer(said.bytes);
+            if (!bench::read_all(fd, in->data(), said.bytes)) return false;
+            open_announced(said, in->data(), into);
+            return true;
+          }};
+}
+
+way checked_process_vm_readv() {
+  struct two_writers {
+    std::array<lenskit::detail::writer, 2> writers;  // what was announced stays until the next wish but one
+    std::size_t turn = 0;
+  };
+  const auto out = std::make_shared<two_writers>();
+  const auto in = std::make_shared<lenskit::detail::byte_buffer>();
+  return {"process_vm_readv, encoded and checked", open_pipe,
+          [out](int fd, const block& from) { return announce(fd, out->writers[out->turn++ % 2], from); },
+          [in](int fd, pid_t pid, block& into) {
+            announcement said;
+            if (!bench::read_all(fd, &said, sizeof said)) return false;
+            if (in->size() < said.bytes) *in = lenskit::detail::byte_buffer(said.bytes);
+            read_memory(pid, said.where, in->data(), said.bytes);
+            open_announced(said, in->data(), into);
+            return true;
+          }};
 }
 
 std::vector<way> all_ways() {
@@ -87,7 +149,9 @@ std::vector<way> all_ways() {
   return {{"pipe, slices of 4 KB", open_pipe, in(page), receive_bytes},
           {"pipe, slices of 64 KB", open_pipe, in(large), receive_bytes},
           {"socketpair", open_socketpair, in(large), receive_bytes},
-          {"process_vm_readv", open_pipe, send_address, receive_from_memory}};
+          {"process_vm_readv", open_pipe, send_address, receive_from_memory},
+          checked_socketpair(),
+          checked_process_vm_readv()};
 }
 
 // Workers that make a block whenever a byte says so: the parent asks two blocks ahead, as the library does.
