@@ -1,9 +1,10 @@
 // The journal: what a worker has in hand, written where it survives the worker.
 //
 // Each worker has one block of shared memory that only it writes, but for one word, and that the parent reads only
-// after the worker's death: no lock, nothing to wait for, nothing two processes write. It costs a worker a few plain
-// stores a task, in place of an acknowledgement over the pipe, and it says exactly which task a dead worker had started
-// (W1, W6) and keeps the results that were finished but not yet sent, so that a crash costs one task and not one chunk.
+// after the worker's death: no lock, nothing to wait for, nothing two processes write. It costs a worker one to three
+// plain stores a task, in place of an acknowledgement over the pipe, and it says exactly which task a dead worker had
+// started (W1, W6) and keeps the results that were finished but not yet sent, so that a crash costs one task and not
+// one chunk.
 #pragma once
 
 #include <lenskit/detail/wire/frame.hpp>
