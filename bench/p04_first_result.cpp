@@ -62,8 +62,9 @@ double forks_by_a_child_seconds(const factors& model) {
   std::array<int, 2> tasks{};
   std::array<int, 2> results{};
   if (::pipe2(tasks.data(), O_CLOEXEC) != 0 || ::pipe2(results.data(), O_CLOEXEC) != 0) bench::fail("pipe");
-  const auto serve = [&] {
+  const auto serve = [&](pid_t parent) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) return;  // it was ended before
     int x = 0;
     while (bench::read_all(tasks[0], &x, sizeof x)) {
       const float y = read_one(model, x);
@@ -72,7 +73,8 @@ double forks_by_a_child_seconds(const factors& model) {
   };
   const auto spawn = [&] {
     std::vector<bench::child> workers;
-    for (int i = 0; i < bench::workers; ++i) workers.emplace_back(serve);
+    const auto self = ::getpid();
+    for (int i = 0; i < bench::workers; ++i) workers.emplace_back([&] { serve(self); });
     ::pause();
   };
   std::unique_ptr<bench::child> spawner;
