@@ -21,7 +21,7 @@ frame make_message(const results_head& head, std::span<const std::byte> runs) {
 local_worker::local_worker(std::shared_ptr<workplace> place, std::function<void(frame)> deliver)
     : place_(std::move(place)),
       deliver_(std::move(deliver)),
-      block_(std::make_unique_for_overwrite<journal_block>()),
+      block_(std::make_unique_for_overwrite<journal_block>()),  // most of it is never touched
       recorder_(*block_, *this, true) {}
 
 void local_worker::run(const chunk& work) noexcept {

@@ -43,7 +43,7 @@ struct last_will {
   std::uint64_t chunk = 0;      ///< 0: it was between chunks
   std::uint32_t base = 0;       ///< position of the first task that `saved` covers
   std::uint32_t finished = 0;   ///< one past the last
-  std::uint32_t started = 0;    ///< tasks of the chunk that were started
+  std::uint32_t started = 0;    ///< beyond `finished` if it ran the task there
   byte_buffer saved{};          ///< runs of results
   std::int64_t started_at = 0;  ///< monotonic ns, of the task in hand or of its chunk
 };
