@@ -50,4 +50,8 @@ class process {
   descriptor pidfd_;
 };
 
+/// From here on the calling process waits its turn when it wakes up, rather than displacing one that runs
+/// (SCHED_BATCH); what it starts inherits that. Does nothing to a process that is not scheduled as most are.
+void schedule_as_batch() noexcept;
+
 }  // namespace lenskit::detail
