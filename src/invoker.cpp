@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/process.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
 #include <lenskit/detail/pool/in_process.hpp>
 #include <lenskit/detail/pool/processes.hpp>
@@ -8,8 +9,8 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <stdexcept>
+#include <thread>
 
 namespace lenskit::detail {
 namespace {
@@ -72,7 +73,10 @@ std::shared_ptr<dispatcher> start_pool(const pool_plan& plan, const invoker_opti
       process_options how;
       how.workers = plan.n_jobs;
       how.keeps_time = options.task_timeout.has_value();
-      how.enter_worker = [settings = plan.worker_settings](int index) {
+      // Each that wakes would displace another: every such switch is work that nobody asked for.
+      const bool crowded = plan.n_jobs > static_cast<int>(std::thread::hardware_concurrency());
+      how.enter_worker = [settings = plan.worker_settings, crowded](int index) {
+        if (crowded) schedule_as_batch();
         enter_role(process_role::pool_worker, index);
         apply_worker_threads(settings);
       };
@@ -91,12 +95,6 @@ std::shared_ptr<dispatcher> start_pool(const pool_plan& plan, const invoker_opti
   return std::make_shared<dispatcher>(std::move(engine), std::move(how));
 }
 
-call_plan next_call(body_id body, result_order order) {
-  call_plan plan{body, order, next_call_seed(), {}};
-  const auto words = plan.seed.words();
-  plan.seed_bytes.resize(words.size() * sizeof words.front());
-  std::memcpy(plan.seed_bytes.data(), words.data(), plan.seed_bytes.size());
-  return plan;
-}
+call_plan next_call(body_id body, result_order order) { return {body, order, next_call_seed()}; }
 
 }  // namespace lenskit::detail

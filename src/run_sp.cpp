@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <stdexcept>
 
 namespace lenskit::detail {
@@ -31,11 +30,7 @@ class single_task final : public task_source {
 };
 
 call_plan plan_call(body_id body, const seed_sequence& seed) {
-  call_plan plan{body, result_order::of_input, call_seed(seed, seed.spawn_key()), {}};
-  const auto words = plan.seed.words();
-  plan.seed_bytes.resize(words.size() * sizeof words.front());
-  std::memcpy(plan.seed_bytes.data(), words.data(), plan.seed_bytes.size());
-  return plan;
+  return {body, result_order::of_input, call_seed(std::make_shared<const seed_sequence>(seed), seed.spawn_key())};
 }
 
 }  // namespace

@@ -131,8 +131,9 @@ void settle_completed(task_stream& stream, task_stream::step step, std::optional
 /// forked from the same state of this process while it has its first task. Throws std::invalid_argument for options
 /// that make no sense, persist_error (no_space), std::system_error if no worker can be created; leaves nothing behind
 /// then. A later worker that cannot be created is tried again, and missed until then, with a warning in the log.
-/// Thread-safe: several threads may map at once, and several ranges may be live. In a forked process that inherited it
-/// every call throws invoker_closed; inside a task it cannot be used.
+/// Workers that outnumber the processors are scheduled as SCHED_BATCH. Thread-safe: several threads may map at once,
+/// and several ranges may be live. In a forked process that inherited it every call throws invoker_closed; inside a
+/// task it cannot be used.
 ///
 /// LensKit: `invoker(model, func, n_jobs, persist_method)` and `ModelOpInvoker`; there, a context manager.
 template <class Model, class Fn>

@@ -18,6 +18,8 @@ namespace lenskit {
 
 namespace detail {
 
+class call_seed;
+
 /// Integers that are numbers: `bool` and characters as seeds are mistakes.
 template <class T>
 concept seed_integer =
@@ -54,6 +56,9 @@ std::uint64_t key_number(const T& key) {
 
 /// Appends `value` as NumPy does: in 32-bit words, lowest first, without leading zeros but at least one word.
 void append_seed_words(std::vector<std::uint32_t>& words, std::uint64_t value);
+
+/// The seed of the next map call: the next child of the root, or inside a task the next child of the task.
+call_seed next_call_seed();
 
 }  // namespace detail
 
@@ -164,6 +169,9 @@ class seed_sequence {
     std::size_t at_ = 0;
     std::uint32_t hash_ = 0x8b51f9ddU;
   };
+
+  friend detail::call_seed detail::next_call_seed();
+  [[nodiscard]] key_type claim_key();
 
   [[nodiscard]] std::vector<std::uint32_t> assembled() const;
   void mix();

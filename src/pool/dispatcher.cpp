@@ -112,7 +112,7 @@ void dispatcher::submit_failed(const std::shared_ptr<call_state>& call, std::uin
 }
 
 // The outcomes of `call` that can be consumed: all that are ready at the front, in the order of the input, or all.
-bool dispatcher::take(call_state& call, std::deque<outcome_part>& taken) {
+bool dispatcher::take(call_state& call, std::vector<outcome_part>& taken) {
   lock held(mutex_);
   await(held, [&] { return call.has_outcomes() || call.window.empty() || closed_; });
   const auto take_from = [&](chunk& from) {
@@ -126,10 +126,8 @@ bool dispatcher::take(call_state& call, std::deque<outcome_part>& taken) {
     return true;
   };
   if (call.plan.order == result_order::of_completion) {
-    for (; !call.ready.empty(); call.ready.pop_front()) {
-      const auto from = call.ready.front();
-      take_from(*from);
-    }
+    for (const auto& from : call.ready) take_from(*from);
+    call.ready.clear();
   } else {
     while (call.has_outcomes()) {
       const auto from = call.window.begin()->second;
@@ -160,10 +158,11 @@ void dispatcher::abandon(call_state& call) noexcept {
   if (!own_process()) return;
   const lock held(mutex_);
   call.abandoned = true;
+  if (call.window.empty()) return;  // it has come to its end
   call.ready.clear();
   std::erase_if(backlog_, [&](const auto& work) { return work->call.get() == &call; });
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
-    for (const auto& work : lanes_[worker].in_flight) {
+    for (const auto& work : lanes_[worker]) {
       if (work->call.get() != &call || work->recalled) continue;
       work->recalled = true;
       engine_->recall(static_cast<int>(worker), work->id);
@@ -206,7 +205,7 @@ void dispatcher::shut_down() noexcept {
   engine_->shut_down();
   held.lock();
   leading_ = false;
-  for (auto& each : lanes_) each.in_flight.clear();
+  for (auto& each : lanes_) each.remove_all();
   outstanding_ = 0;
   changed_.notify_all();
 }
@@ -305,12 +304,12 @@ std::chrono::nanoseconds dispatcher::time_to_rest(steady::time_point deadline) c
   auto rest_ns = std::numeric_limits<double>::max();
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
     const auto& in = lanes_[worker];
-    if (in.in_flight.size() < 2 || engine_->in_transfer(static_cast<int>(worker))) return {};
-    const auto& call = *in.in_flight.front()->call;
+    if (in.size() < 2 || engine_->in_transfer(static_cast<int>(worker))) return {};
+    const auto& call = *in.front()->call;
     if (!call.task_ns) return {};
     // Large results fill the connection, and then the worker waits. Seldom ones are awaited one by one.
     const auto until_full = connection_bytes / std::max(call.result_bytes, 1.0) * *call.task_ns;
-    rest_ns = std::min({rest_ns, call.queue_ns() / 2, queued_ns(in) / 2, until_full});
+    rest_ns = std::min({rest_ns, call.queue_ns() / 2, in.queued_ns() / 2, until_full});
     if (rest_ns * static_cast<double>(lanes_.size()) < results_worth_a_rest * *call.task_ns) return {};
   }
   const std::chrono::nanoseconds rest(std::llround(rest_ns));
@@ -339,11 +338,10 @@ void dispatcher::enforce_deadlines() {
     const auto task = engine_->in_hand(static_cast<int>(worker));
     if (!task || in.timed_out_index) continue;
     if (now_ns() - task->started_at < options_.task_timeout->count()) continue;
-    const auto found = std::find_if(in.in_flight.begin(), in.in_flight.end(),
-                                    [&](const auto& work) { return work->id == task->chunk; });
-    if (found == in.in_flight.end()) continue;
+    const auto work = in.find(task->chunk);
+    if (!work) continue;
     in.timed_out_chunk = task->chunk;
-    in.timed_out_index = (*found)->first_index + task->position;
+    in.timed_out_index = work->first_index + task->position;
     engine_->end_worker(static_cast<int>(worker));
   }
 }
@@ -354,7 +352,7 @@ void dispatcher::find_stalled() {
   look_for_stalls_at_ = now + stall_patience() / looks_to_stall;
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
     auto& in = lanes_[worker];
-    auto seen = in.in_flight.empty() ? std::nullopt : engine_->between_tasks(static_cast<int>(worker));
+    auto seen = in.empty() ? std::nullopt : engine_->between_tasks(static_cast<int>(worker));
     in.unchanged = seen && seen == in.seen ? in.unchanged + 1 : 0;
     in.seen = seen;
     if (in.unchanged < looks_to_stall || in.stalled) continue;

@@ -32,30 +32,24 @@ std::string describe(const worker_death& death) {
 
 // ---- giving out work -----------------------------------------------------------------------------------------------
 
-double dispatcher::queued_ns(const lane& in) const {
-  double sum = 0;
-  for (const auto& work : in.in_flight) sum += work->call->task_ns.value_or(0) * (work->count - work->settled);
-  return sum;
-}
-
 // The worker with the least to do among those with room; -1 if there is none.
 int dispatcher::roomiest_worker() const {
   int best = -1;
   std::pair<std::size_t, double> least{};
+  const auto depth = static_cast<std::size_t>(engine_->depth());
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
     const auto& in = lanes_[worker];
-    const auto depth = static_cast<std::size_t>(engine_->depth());
-    if (!engine_->usable(static_cast<int>(worker)) || in.in_flight.size() >= depth) continue;
-    const auto queued = queued_ns(in);
-    if (in.in_flight.size() >= queued_at_least) {
-      const auto& call = *in.in_flight.front()->call;
-      if (!call.task_ns || queued >= call.queue_ns()) continue;
+    if (in.size() >= depth) continue;
+    const std::pair load{std::min(in.size(), queued_at_least), in.queued_ns()};
+    if (best >= 0 && load >= least) continue;
+    if (in.size() >= queued_at_least) {
+      const auto& call = *in.front()->call;
+      if (!call.task_ns || load.second >= call.queue_ns()) continue;
     }
-    const std::pair load{std::min(in.in_flight.size(), queued_at_least), queued};
-    if (best < 0 || load < least) {
-      best = static_cast<int>(worker);
-      least = load;
-    }
+    if (!engine_->usable(static_cast<int>(worker))) continue;
+    best = static_cast<int>(worker);
+    least = load;
+    if (in.empty()) break;  // nobody has less
   }
   return best;
 }
@@ -70,9 +64,9 @@ void dispatcher::feed_workers() {
     --work->call->waiting;
     work->worker = worker;
     work->send_every_us = static_cast<std::uint16_t>(work->call->grain_ns() / 1000);
-    work->call->started += work->count - work->settled;
+    work->call->started += work->unsettled();
     ++outstanding_;
-    lanes_[static_cast<std::size_t>(worker)].in_flight.push_back(work);
+    lanes_[static_cast<std::size_t>(worker)].add(work);
     engine_->send(worker, std::move(work));
     sent = true;
   }
@@ -84,7 +78,7 @@ void dispatcher::requeue(const std::shared_ptr<chunk>& work) {
   work->worker = -1;
   work->recalled = false;
   ++work->call->waiting;
-  work->call->started -= work->count - work->settled;
+  work->call->started -= work->unsettled();
   backlog_.push_front(work);
 }
 
@@ -107,8 +101,7 @@ std::shared_ptr<chunk> dispatcher::split_off(chunk& from, std::uint32_t position
 // Sends the unsettled tasks of `work` again; `work` keeps those that are settled.
 void dispatcher::requeue_rest(const std::shared_ptr<chunk>& work) {
   if (work->done() || work->call->abandoned) return;
-  const auto shares =
-      work->recalled ? std::min(static_cast<std::uint32_t>(lanes_.size()), work->count - work->settled) : 1;
+  const auto shares = work->recalled ? std::min(static_cast<std::uint32_t>(lanes_.size()), work->unsettled()) : 1;
   auto rest = work;
   if (work->settled > 0) {
     rest = split_off(*work, work->settled);
@@ -136,10 +129,10 @@ void dispatcher::rebalance() {
   double most = worth_moving_ns;
   bool idle = false;
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
-    const auto& in = lanes_[worker].in_flight;
+    const auto& in = lanes_[worker];
     idle |= in.empty() && engine_->usable(static_cast<int>(worker));
     for (const auto& work : in) {
-      const auto movable = work->count - work->settled - (work == in.front() ? 1 : 0);  // the first one runs
+      const auto movable = work->unsettled() - (work == in.front() ? 1 : 0);  // the first one runs
       const double cost = work->call->task_ns.value_or(0) * movable;
       if (work->recalled || cost <= most) continue;
       most = cost;
@@ -167,11 +160,9 @@ void dispatcher::on_results(int worker, pid_t pid, frame message) {
   auto& in = lanes_[static_cast<std::size_t>(worker)];
   reader bytes(message.payload.bytes());
   const auto head = bytes.get<results_head>("a results message");
-  const auto found =
-      std::find_if(in.in_flight.begin(), in.in_flight.end(), [&](const auto& each) { return each->id == head.chunk; });
-  if (found == in.in_flight.end()) return;
-  const auto work = *found;
-  const auto left = work->count - work->settled;
+  const auto work = in.find(head.chunk);
+  if (!work) return;
+  const auto left = work->unsettled();
   if (head.offset != work->settled || head.count > left || (head.returned != 0 && head.returned != left - head.count)) {
     engine_->end_worker(worker);  // it does not know what it says: what it has is given to others
     return;
@@ -187,18 +178,19 @@ void dispatcher::on_results(int worker, pid_t pid, frame message) {
     part.attached = std::move(message.attached);
     part.worker_pid = pid;
     add_part(*work, std::move(part));
+    in.note_settled(head.count);
     if (work->call->plan.order == result_order::of_completion && !work->call->abandoned)
       work->call->ready.push_back(work);
   }
   if (head.returned == 0 && !work->done()) return;
-  in.in_flight.erase(found);
+  in.remove(*work);
   --outstanding_;
   requeue_rest(work);
 }
 
 void dispatcher::on_death(int worker, worker_death death) {
   auto& in = lanes_[static_cast<std::size_t>(worker)];
-  const auto lost = std::exchange(in.in_flight, {});
+  const auto lost = in.remove_all();
   outstanding_ -= lost.size();
   const bool stalled = std::exchange(in.stalled, false);
   in.unchanged = 0;
@@ -283,7 +275,7 @@ void dispatcher::stop_if_requested() {
 // Gives every task that has no outcome `failure`, or task_cancelled where that is null.
 void dispatcher::fail_everything(const std::exception_ptr& failure) {
   backlog_.clear();
-  for (auto& each : lanes_) each.in_flight.clear();
+  for (auto& each : lanes_) each.remove_all();
   outstanding_ = 0;
   for (const auto& weak : calls_) {
     const auto call = weak.lock();
@@ -292,7 +284,7 @@ void dispatcher::fail_everything(const std::exception_ptr& failure) {
     for (const auto& [first, work] : call->window) {
       if (work->done()) continue;
       outcome_part part;
-      part.count = work->count - work->settled;
+      part.count = work->unsettled();
       part.failure = failure;
       part.cancelled = failure == nullptr;
       add_part(*work, std::move(part));

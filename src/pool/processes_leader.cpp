@@ -259,7 +259,9 @@ void processes_engine::attend() {
 // ---- reporting and mending, under the dispatcher's lock ------------------------------------------------------------
 
 void processes_engine::report(engine_listener& listener) {
-  for (auto& each : std::exchange(events_, {})) {
+  reported_.clear();
+  std::swap(events_, reported_);
+  for (auto& each : reported_) {
     if (each.message) {
       listener.on_results(each.worker, at(each.worker).pid, std::move(*each.message));
       continue;

@@ -40,26 +40,27 @@ task_stream::~task_stream() {
 std::span<descriptor> task_stream::attachments() noexcept {
   if (parts_.empty()) return {};
   // Those of earlier values have been taken.
-  auto& all = parts_.front().attached;
+  auto& all = part().attached;
   const auto first =
       std::find_if(all.begin(), all.end(), [](const descriptor& each) { return static_cast<bool>(each); });
   return std::span(all).subspan(static_cast<std::size_t>(first - all.begin()));
 }
 
 void task_stream::feed() {
-  auto advice = pool_->advise(*call_);
   refill_at_ = yielded_ + std::max<std::uint64_t>(last_chunk_ / 2, 1);
-  // A call with nothing in the pool has to queue up, however busy others keep the workers: its caller is about to wait.
-  bool hungry = options_.buffer_size != 0 || advice.hungry || pulled_ == yielded_;
-  while (hungry && !exhausted_ && !input_failure_ && !advice.finished) {
+  while (!input_ended()) {
+    // Asked for each chunk: to feed many workers takes longer than the first results do, from which another thread
+    // learns meanwhile.
+    const auto advice = pool_->advise(*call_);
+    const bool limited = options_.buffer_size != 0;
+    // A call with nothing in the pool has to queue up, however busy others keep the workers: its caller is about to
+    // wait.
+    const bool must = pulled_ == yielded_;
+    if (advice.finished || (!limited && !must && (!advice.hungry || advice.window_full))) break;
     const auto tasks = next_chunk_tasks(advice);
-    if (tasks == 0 || (options_.buffer_size == 0 && advice.window_full && pulled_ != yielded_)) break;
-    if (!submit_chunk(tasks)) break;
-    // To feed many workers takes longer than the first results do, from which another thread learns meanwhile.
-    advice = pool_->advise(*call_);
-    if (options_.buffer_size == 0) hungry = advice.hungry;
+    if (tasks == 0 || !submit_chunk(tasks)) break;
   }
-  if (exhausted_ || input_failure_) refill_at_ = std::numeric_limits<std::uint64_t>::max();  // there is nothing to feed
+  if (input_ended()) refill_at_ = std::numeric_limits<std::uint64_t>::max();  // there is nothing to feed
   show_progress();
 }
 
@@ -130,13 +131,10 @@ task_stream::step task_stream::next_run() {
   for (;;) {
     if (repeat_failure_ > 0) {
       --repeat_failure_;
-      return fail(parts_.front().cancelled ? cancelled(next_index_) : parts_.front().failure);
+      return fail(part().cancelled ? cancelled(next_index_) : part().failure);
     }
     if (part_left_ == 0) {
-      if (!parts_.empty() && part_open_) {
-        parts_.pop_front();
-        part_open_ = false;
-      }
+      if (part_open_) end_part();
       if (parts_.empty()) {
         feed();
         if (!take()) return end_of_input();
@@ -150,16 +148,24 @@ task_stream::step task_stream::next_run() {
 }
 
 void task_stream::begin_part() {
-  auto& part = parts_.front();
+  const auto& opened = part();
   part_open_ = true;
-  next_index_ = part.first_index;
-  if (part.failure || part.cancelled) {
-    repeat_failure_ = part.count;
+  next_index_ = opened.first_index;
+  if (opened.failure || opened.cancelled) {
+    repeat_failure_ = opened.count;
     part_left_ = 0;
     return;
   }
-  part_left_ = part.count;
-  bytes_ = reader(part.runs());
+  part_left_ = opened.count;
+  bytes_ = reader(opened.runs());
+}
+
+void task_stream::end_part() noexcept {
+  part_open_ = false;
+  part() = {};  // its memory is wanted for what comes
+  if (++part_ < parts_.size()) return;
+  parts_.clear();
+  part_ = 0;
 }
 
 task_stream::step task_stream::begin_run() {
@@ -169,7 +175,7 @@ task_stream::step task_stream::begin_run() {
     if (head.count > part_left_) throw serialization_error("corrupt results: a run is longer than its message");
     part_left_ -= head.count;
     if (head.kind == run_kind::failure) {
-      return fail(decode_exception(bytes_, static_cast<std::size_t>(next_index_), parts_.front().worker_pid));
+      return fail(decode_exception(bytes_, static_cast<std::size_t>(next_index_), part().worker_pid));
     }
     run_left_ = head.count - 1;
     index_ = next_index_;
@@ -177,7 +183,7 @@ task_stream::step task_stream::begin_run() {
     ++yielded_;
     return step::value;
   } catch (const serialization_error&) {  // what a dying worker left behind may be damaged: the rest of it is lost
-    parts_.front().failure = std::current_exception();
+    part().failure = std::current_exception();
     repeat_failure_ = std::exchange(part_left_, 0);
     return next_run();
   }
@@ -186,7 +192,7 @@ task_stream::step task_stream::begin_run() {
 void task_stream::spoil(std::exception_ptr why) noexcept {
   failure_ = why;
   if (parts_.empty()) return;
-  parts_.front().failure = std::move(why);
+  part().failure = std::move(why);
   index_ -= straight_;
   yielded_ -= straight_;
   repeat_failure_ = std::exchange(straight_, 0) + run_left_ + part_left_;

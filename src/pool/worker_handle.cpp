@@ -18,7 +18,7 @@ outgoing_message::outgoing_message(std::uint64_t sequence, std::shared_ptr<chunk
   head.first_index = work_->first_index;
   head.count = work_->count;
   head.body = work_->call->plan.body;
-  head.seed_bytes = static_cast<std::uint32_t>(work_->call->plan.seed_bytes.size());
+  head.seed_bytes = static_cast<std::uint32_t>(std::as_bytes(std::span(work_->call->plan.seed_words)).size());
   head.keeps_time = keeps_time ? 1 : 0;
   head.send_every_us = work_->send_every_us;
   std::memcpy(head_.data(), &head, sizeof head);
@@ -46,7 +46,7 @@ std::array<iovec, outgoing_message::most_parts> outgoing_message::parts() noexce
   std::array<iovec, most_parts> all{part_of(&header_, sizeof header_), part_of(head_.data(), head_bytes_), iovec{},
                                     iovec{}};
   if (work_) {
-    const auto& seed = work_->call->plan.seed_bytes;
+    const auto seed = std::as_bytes(std::span(work_->call->plan.seed_words));
     all[2] = part_of(seed.data(), seed.size());
     all[3] = part_of(work_->argument_bytes.data(), work_->argument_bytes.size());
   } else {
@@ -72,25 +72,26 @@ std::size_t outgoing_message::sent(std::size_t bytes) noexcept {
   return own;
 }
 
-transfer send_messages(std::deque<outgoing_message>& queue, int fd) noexcept {
+transfer send_messages(std::vector<outgoing_message>& queue, int fd) noexcept {
   constexpr std::size_t at_once = 16;
   std::array<iovec, at_once * outgoing_message::most_parts> parts;
-  std::size_t in_all = 0;
-  while (!queue.empty()) {
+  transfer all{0, transfer::end::more, 0};
+  auto first = queue.begin();  // that is not sent
+  while (first != queue.end() && all.state == transfer::end::more) {
     std::size_t count = 0;
-    for (auto& message : queue) {
+    for (auto message = first; message != queue.end(); ++message) {
       if (count + outgoing_message::most_parts > parts.size()) break;
-      count += message.unsent(std::span(parts).subspan(count));
+      count += message->unsent(std::span(parts).subspan(count));
     }
     const auto result = send_some(fd, std::span(parts).first(count), blocking::dont_wait);
-    in_all += result.bytes;
     for (auto left = result.bytes; left > 0;) {
-      left -= queue.front().sent(left);
-      if (queue.front().done()) queue.pop_front();
+      left -= first->sent(left);
+      if (first->done()) ++first;
     }
-    if (result.state != transfer::end::more) return {in_all, result.state, result.error};
+    all = {all.bytes + result.bytes, result.state, result.error};
   }
-  return {in_all, transfer::end::more, 0};
+  queue.erase(queue.begin(), first);
+  return all;
 }
 
 }  // namespace lenskit::detail

@@ -15,7 +15,6 @@
 #include <cxxabi.h>
 #include <algorithm>
 #include <cstdio>
-#include <deque>
 #include <iterator>
 #include <optional>
 #include <vector>
@@ -90,7 +89,7 @@ class worker final : public result_sink {
       receive(blocking::wait);
     }
     auto message = std::move(queue_.front());
-    queue_.pop_front();
+    queue_.erase(queue_.begin());
     return message;
   }
 
@@ -152,7 +151,7 @@ class worker final : public result_sink {
     if (seed_ && std::equal(bytes.begin(), bytes.end(), seed_bytes_.begin(), seed_bytes_.end())) return;
     std::vector<std::uint64_t> words(bytes.size() / sizeof(std::uint64_t));
     std::memcpy(words.data(), bytes.data(), words.size() * sizeof(std::uint64_t));
-    seed_ = call_seed::from_words(words);
+    seed_ = call_seed::from_words(words, seed_ ? &*seed_ : nullptr);
     seed_bytes_.assign(bytes.begin(), bytes.end());
   }
 
@@ -166,7 +165,7 @@ class worker final : public result_sink {
   const journal_block& block_;
   recorder recorder_;
   frame_reader incoming_;
-  std::deque<tasks_message> queue_;
+  std::vector<tasks_message> queue_;
   std::optional<call_seed> seed_;
   std::vector<std::byte> seed_bytes_;
   std::uint64_t sequence_ = 0;

@@ -72,9 +72,9 @@ seed_sequence keyed_seed(std::span<const std::uint64_t> keys) {
 
 call_seed next_call_seed() {
   task_place& task = this_task;
-  if (task.call != nullptr) return call_seed(task.call->root(), next_key_in_task(task));
-  seed_sequence& base = program_root();
-  return call_seed(base, base.spawn().spawn_key());
+  if (task.call != nullptr) return task.call->with_key(next_key_in_task(task));
+  seed_sequence& root = program_root();
+  return {std::shared_ptr<const seed_sequence>(std::shared_ptr<void>(), &root), root.claim_key()};  // never freed
 }
 
 void enter_root_seed(const seed_sequence& seed) {

@@ -90,10 +90,15 @@ std::vector<seed_sequence> seed_sequence::spawn(std::size_t count) {
   return children;
 }
 
-seed_sequence seed_sequence::spawn() {
-  key_type key = spawn_key_;
+seed_sequence seed_sequence::spawn() { return seed_sequence(entropy_, claim_key()); }
+
+// The next child's key.
+seed_sequence::key_type seed_sequence::claim_key() {
+  key_type key;
+  key.reserve(spawn_key_.size() + 1);
+  key = spawn_key_;
   key.push_back(children_.fetch_add(1, std::memory_order_relaxed));
-  return seed_sequence(entropy_, std::move(key));
+  return key;
 }
 
 std::vector<std::uint32_t> seed_sequence::assembled() const {

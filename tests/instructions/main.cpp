@@ -56,7 +56,7 @@ std::int64_t worker_chunk(Fn fn, int count) {
   head.chunk = 1;
   head.count = static_cast<std::uint32_t>(count);
   head.send_every_us = 300;
-  const detail::call_seed seed(lenskit::seed_sequence(1), {});
+  const detail::call_seed seed(std::make_shared<const lenskit::seed_sequence>(1), {});
   recorder.begin(head, seed);
   detail::run_chunk(place, detail::body_entry<body>.id(), std::as_bytes(std::span(arguments)), recorder);
   return sink.results;

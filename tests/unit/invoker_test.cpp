@@ -6,6 +6,8 @@
 #include <support/message_of.hpp>
 #include <support/variable.hpp>
 
+#include <sched.h>
+
 #include <chrono>
 #include <limits>
 #include <memory>
@@ -13,6 +15,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -157,4 +160,18 @@ TEST_CASE("many pools come and go without a trace", "[no_tsan]") {
   for (int round = 0; round < 20; ++round) {
     CHECK(invoker(round, add, 2).map(std::vector{1, 2}).collect() == std::vector{round + 1, round + 2});
   }
+}
+
+TEST_CASE("workers that outnumber the processors do not displace one another", "[no_tsan]") {
+  const auto policy = [](int, int) { return ::sched_getscheduler(0); };
+  const int own = ::sched_getscheduler(0);
+  const int processors = static_cast<int>(std::thread::hardware_concurrency());
+  const std::vector<int> tasks(20);
+  const auto policies_of = [&](int n_jobs) {
+    invoker inv(0, policy, invoker_options{.n_jobs = n_jobs, .engine = engine::processes});
+    return inv.map(tasks).collect();
+  };
+  const int expected = own == SCHED_OTHER ? SCHED_BATCH : own;
+  for (const int each : policies_of(processors + 1)) CHECK(each == expected);
+  for (const int each : policies_of(processors)) CHECK(each == own);
 }

@@ -82,7 +82,7 @@ TEST_CASE("W1: the journal says at each task of a chunk which one runs and holds
   head.chunk = 7;
   head.count = count;
   head.send_every_us = 60'000;
-  const d::call_seed seed(lenskit::seed_sequence(1), {});
+  const d::call_seed seed(std::make_shared<const lenskit::seed_sequence>(1), {});
   recorder.begin(head, seed);
   constexpr d::task_body body = &d::run_tasks<no_model, function, int>;
   d::run_chunk(place, d::body_entry<body>.id(), std::as_bytes(std::span(arguments)), recorder);

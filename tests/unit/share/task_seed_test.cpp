@@ -7,7 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <memory>
 #include <thread>
+#include <vector>
 
 using lenskit::derive_seed;
 using lenskit::init_rng;
@@ -83,10 +86,13 @@ TEST_CASE("threads run tasks of their own") {
 TEST_CASE("a call's seed survives the way to a worker") {
   init_rng(99);
   const call_seed first = next_call_seed();
-  const call_seed deep(seed_sequence(std::vector<std::uint32_t>{1, 2, 3, 4, 5}, {8, 1ULL << 50}), {8, 1ULL << 50, 4});
+  const std::vector<std::uint32_t> entropy{1, 2, 3, 4, 5};
+  const seed_sequence::key_type root_key{8, 1ULL << 50};
+  const call_seed deep(std::make_shared<const seed_sequence>(entropy, root_key), {8, 1ULL << 50, 4});
   for (const call_seed& sent : {first, deep}) {
     const auto words = sent.words();
     CHECK(call_seed::from_words(words) == sent);
+    for (const call_seed& before : {first, deep}) CHECK(call_seed::from_words(words, &before) == sent);
     for (std::size_t cut = 0; cut < words.size(); ++cut)
       CHECK_THROWS_AS(call_seed::from_words({words.data(), cut}), lenskit::serialization_error);
     auto longer = words;
@@ -99,6 +105,18 @@ TEST_CASE("a call's seed survives the way to a worker") {
     huge[1] = 1ULL << 32;
     CHECK_THROWS_AS(call_seed::from_words(huge), lenskit::serialization_error);
   }
+}
+
+TEST_CASE("calls of one root share it in a worker, and those of another do not") {
+  init_rng(99);
+  const call_seed first = call_seed::from_words(next_call_seed().words());
+  const call_seed second = call_seed::from_words(next_call_seed().words(), &first);
+  CHECK(&second.root() == &first.root());
+  CHECK(second.key() != first.key());
+  init_rng(100);
+  const call_seed other = call_seed::from_words(next_call_seed().words(), &first);
+  CHECK(&other.root() != &first.root());
+  CHECK(other.root() == seed_sequence(100));
 }
 
 TEST_CASE("a subprocess gets the root's next child as its root") {

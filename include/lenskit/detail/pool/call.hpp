@@ -5,7 +5,6 @@
 #include <lenskit/detail/share/task_seed.hpp>
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,10 +16,13 @@ enum class result_order { of_input, of_completion };
 
 /// What a map call fixes when it starts.
 struct call_plan {
-  body_id body = 0;
-  result_order order = result_order::of_input;
+  call_plan(body_id of_tasks, result_order of_results, call_seed of_call)
+      : body(of_tasks), order(of_results), seed(std::move(of_call)), seed_words(seed.words()) {}
+
+  body_id body;
+  result_order order;
   call_seed seed;
-  std::vector<std::byte> seed_bytes;  ///< `seed` as it travels
+  std::vector<std::uint64_t> seed_words;  ///< `seed` as it travels
 };
 
 /// The part of a map call that workers, the dispatcher and the consumer share. Guarded by the dispatcher's lock, but
@@ -32,7 +34,7 @@ class call_state {
   const call_plan plan;
   const int workers;                                       ///< of the pool
   std::map<std::uint64_t, std::shared_ptr<chunk>> window;  ///< by first index: what the consumer has not taken whole
-  std::deque<std::shared_ptr<chunk>> ready;                ///< with parts, in order of completion; may repeat
+  std::vector<std::shared_ptr<chunk>> ready;               ///< with parts, in order of completion; may repeat
   bool abandoned = false;
   std::size_t waiting = 0;      ///< chunks not given to a worker yet
   std::size_t held_bytes = 0;   ///< arguments and results in the window
@@ -49,8 +51,7 @@ class call_state {
   double worked_ns = 0;
 
   /// How much work to hand out and to send back at once, ns: long against a wake-up, short against a user's patience, a
-  /// small part of what has been done (of what each worker has, if it is long), and no more than brings results for one
-  /// message.
+  /// small part of what has been done, and no more than brings results for one message.
   [[nodiscard]] double grain_ns() const noexcept;
   /// How much work a worker should have before it, ns, so that it never waits for the parent and the parent can rest
   /// for half of it.

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <span>
@@ -51,8 +50,9 @@ struct chunk {
   std::uint16_t send_every_us = 0;            ///< results come back about this often
   bool recalled = false;
 
-  std::deque<outcome_part> parts;  ///< outcomes not yet taken by the consumer
+  std::vector<outcome_part> parts;  ///< outcomes not yet taken by the consumer
 
+  [[nodiscard]] std::uint32_t unsettled() const noexcept { return count - settled; }
   [[nodiscard]] bool done() const noexcept { return settled == count; }
 };
 

@@ -11,6 +11,7 @@
 
 #include <lenskit/detail/pool/call.hpp>
 #include <lenskit/detail/pool/engine.hpp>
+#include <lenskit/detail/pool/lane.hpp>
 
 #include <condition_variable>
 #include <deque>
@@ -68,7 +69,7 @@ class dispatcher final : private engine_listener {
   void submit_failed(const std::shared_ptr<call_state>& call, std::uint64_t index, std::exception_ptr failure);
   /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. False if nothing
   /// is outstanding. Throws invoker_closed if the pool was shut down before they came.
-  bool take(call_state& call, std::deque<outcome_part>& taken);
+  bool take(call_state& call, std::vector<outcome_part>& taken);
   /// How to feed `call`. Takes the lock.
   [[nodiscard]] feeding_advice advise(const call_state& call);
   /// Drops a call: what has not started never will, what comes back is thrown away.
@@ -82,15 +83,6 @@ class dispatcher final : private engine_listener {
 
  private:
   using lock = std::unique_lock<std::mutex>;
-
-  struct lane {
-    std::deque<std::shared_ptr<chunk>> in_flight;
-    std::optional<std::uint64_t> timed_out_index;  // in the map call, of the task its worker was ended for
-    std::uint64_t timed_out_chunk = 0;
-    std::optional<worker_engine::activity> seen;  // when last looked at, if it was between tasks with work to do
-    int unchanged = 0;                            // times in a row that it was seen so
-    bool stalled = false;                         // and was ended for it
-  };
 
   void on_results(int worker, pid_t pid, frame message) override;
   void on_death(int worker, worker_death death) override;
@@ -109,7 +101,6 @@ class dispatcher final : private engine_listener {
   [[nodiscard]] steady::duration stall_patience() const;
   void feed_workers();
   [[nodiscard]] int roomiest_worker() const;
-  [[nodiscard]] double queued_ns(const lane& in) const;
   void add_part(chunk& of, outcome_part part);
   void requeue(const std::shared_ptr<chunk>& work);
   void requeue_rest(const std::shared_ptr<chunk>& work);

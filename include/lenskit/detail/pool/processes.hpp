@@ -106,6 +106,7 @@ class processes_engine final : public worker_engine, private worker_program {
 
   std::size_t log_bytes_ = 0;  // that the last drain_logs passed on
   std::vector<event> events_;
+  std::vector<event> reported_;  // the last ones, for their room
   std::vector<int> with_room_;
   std::string levels_;  // of the loggers, as last sent to workers
   int levels_version_ = 0;

@@ -6,12 +6,12 @@
 #include <lenskit/detail/wire/reader.hpp>
 
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace lenskit {
 class progress;
@@ -87,6 +87,7 @@ class task_stream {
 
  private:
   void feed();
+  [[nodiscard]] bool input_ended() const noexcept { return exhausted_ || input_failure_ != nullptr; }
   step go_straight() noexcept;
   [[nodiscard]] std::uint32_t next_chunk_tasks(const feeding_advice& advice) const;
   bool submit_chunk(std::uint32_t tasks);
@@ -96,6 +97,8 @@ class task_stream {
   step fail(std::exception_ptr why);
   step end_of_input();
   void begin_part();
+  void end_part() noexcept;
+  [[nodiscard]] outcome_part& part() noexcept { return parts_[part_]; }
   void show_progress();
 
   std::shared_ptr<dispatcher> pool_;
@@ -111,12 +114,13 @@ class task_stream {
   std::exception_ptr input_failure_;
   std::size_t argument_guess_ = 0;
 
-  std::deque<outcome_part> parts_;    // taken from the pool; the front one is being walked through
+  std::vector<outcome_part> parts_;   // taken from the pool
+  std::size_t part_ = 0;              // which of them is next, or being walked through
   bool part_open_ = false;            // whether that has begun
-  std::uint32_t part_left_ = 0;       // outcomes of the front part in runs not yet begun
+  std::uint32_t part_left_ = 0;       // outcomes of that part in runs not yet begun
   std::uint32_t run_left_ = 0;        // values left in the current run, behind the straight ones
   std::uint32_t straight_ = 0;        // values to come that need nothing else; counted in index_ and yielded_ already
-  std::uint32_t repeat_failure_ = 0;  // outcomes left that all fail as the front part says
+  std::uint32_t repeat_failure_ = 0;  // outcomes left that all fail as the part says
   reader bytes_{nullptr, 0};
   std::uint64_t index_ = 0;
   std::uint64_t next_index_ = 0;  // of the next outcome in the current part

@@ -10,10 +10,11 @@
 
 #include <array>
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace lenskit::detail {
 
@@ -46,7 +47,7 @@ class outgoing_message {
 
 /// Sends of the messages what the connection takes now, as many as possible at a time, and drops those that are sent;
 /// `more` if that is all. `bytes` of the transfer: all that were sent.
-transfer send_messages(std::deque<outgoing_message>& queue, int fd) noexcept;
+transfer send_messages(std::vector<outgoing_message>& queue, int fd) noexcept;
 
 enum class worker_state {
   vacant,    ///< no process, none asked for
@@ -58,7 +59,7 @@ enum class worker_state {
 struct worker_handle {
   std::atomic<worker_state> state = worker_state::vacant;  // written by the leader
   descriptor stream;
-  std::deque<outgoing_message> outgoing;
+  std::vector<outgoing_message> outgoing;
   bool awaiting_room = false;             ///< outgoing is not empty and the poller watches for room
   bool unflushed = false;                 ///< messages have been added to outgoing since it was last sent from
   std::uint64_t sequence = 0;             ///< of the next message

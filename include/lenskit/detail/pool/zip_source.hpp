@@ -26,11 +26,16 @@ class zip_source final : public task_source {
   explicit zip_source(Ranges&&... ranges) : ranges_(std::forward<Ranges>(ranges)...) {}
 
   pulled_tasks pull(writer& into, std::uint32_t most, std::size_t most_bytes) override {
+    pulled_tasks pulled;
     if constexpr (bytes_each != 0) {
-      return pull_records(into, std::min<std::size_t>(most, std::max<std::size_t>(most_bytes / bytes_each, 1)));
+      pulled = pull_records(into, std::min<std::size_t>(most, std::max<std::size_t>(most_bytes / bytes_each, 1)));
     } else {
-      return pull_measured(into, most, most_bytes);
+      pulled = pull_measured(into, most, most_bytes);
     }
+    if constexpr (knows_its_end) {
+      if (pulled.count > 0 && !pulled.exhausted && !pulled.input_failure) pulled.exhausted = elements_behind() == 0;
+    }
+    return pulled;
   }
 
   [[nodiscard]] std::size_t record_bytes() const noexcept override { return bytes_each; }

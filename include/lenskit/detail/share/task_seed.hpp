@@ -6,37 +6,36 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace lenskit::detail {
 
-/// The seed of one map call: the root it came from and the call's own spawn key. Cheap to copy.
+/// The seed of one map call: the root it came from, which many calls share, and the call's own spawn key.
 class call_seed {
  public:
-  call_seed(seed_sequence root, seed_sequence::key_type key);
+  call_seed(std::shared_ptr<const seed_sequence> root, seed_sequence::key_type key) noexcept
+      : root_(std::move(root)), key_(std::move(key)) {}
 
-  [[nodiscard]] const seed_sequence& root() const noexcept { return state_->root; }
-  [[nodiscard]] const seed_sequence::key_type& key() const noexcept { return state_->key; }
+  [[nodiscard]] const seed_sequence& root() const noexcept { return *root_; }
+  [[nodiscard]] const seed_sequence::key_type& key() const noexcept { return key_; }
+  /// The seed of a call with the same root.
+  [[nodiscard]] call_seed with_key(seed_sequence::key_type key) const noexcept { return {root_, std::move(key)}; }
 
   /// The seed as plain numbers, for a message to a worker.
   [[nodiscard]] std::vector<std::uint64_t> words() const;
-  /// The inverse of `words`; throws `serialization_error` for anything that `words` did not make.
-  static call_seed from_words(std::span<const std::uint64_t> words);
+  /// The inverse of `words`; throws `serialization_error` for anything that `words` did not make. Shares the root of
+  /// the call `before` it, if there is one and it has the same: to mix a root takes as long as a short call.
+  static call_seed from_words(std::span<const std::uint64_t> words, const call_seed* before = nullptr);
 
   friend bool operator==(const call_seed& a, const call_seed& b) noexcept {
     return a.root() == b.root() && a.key() == b.key();
   }
 
  private:
-  struct state {
-    seed_sequence root;
-    seed_sequence::key_type key;
-  };
-  std::shared_ptr<const state> state_;
+  std::shared_ptr<const seed_sequence> root_;
+  seed_sequence::key_type key_;
 };
-
-/// The seed of the next map call: the next child of the root, or inside a task the next child of the task.
-call_seed next_call_seed();
 
 /// The place of the task that a thread runs. `call` is null outside of a task.
 struct task_place {
