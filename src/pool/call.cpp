@@ -7,12 +7,11 @@ namespace lenskit::detail {
 double call_state::grain_ns() const noexcept {
   constexpr double least = 300e3;
   constexpr double most = 4e6;
-  constexpr double part_of_all = 128;
-  constexpr double most_by_all = 1e6;
-  constexpr double part_of_each = 16;
+  constexpr double part_of_each = 16;  // worker's work so far,
+  constexpr double part_of_all = 48;   // or all work so far
   constexpr double bytes = 256 << 10;  // of results: more are sent in several pieces, and leave the caches
   const auto fitting = result_bytes > 0 ? bytes / result_bytes * task_ns.value_or(0) : most;
-  const auto small_part = std::max(std::min(worked_ns / part_of_all, most_by_all), worked_ns / workers / part_of_each);
+  const auto small_part = worked_ns / std::min(part_of_each * workers, part_of_all);
   return std::clamp(std::min(small_part, fitting), least, most);
 }
 
