@@ -1,16 +1,22 @@
-// P7: from asking for one task to its result, on a pool that has nothing else to do.
+// P7: from asking for one task to its result, on a pool that has nothing else to do. The limits beside the target wait
+// as a pool has to: for a result, and for whatever else may happen meanwhile.
 #include <support/contest.hpp>
 #include <support/pipe_farm.hpp>
 
 #include <lenskit/parallel.hpp>
 
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -38,6 +44,63 @@ double median_latency(auto&& round_trip) {
   return all[all.size() / 2];
 }
 
+// The least that can wait for a result and for anything else at once: an epoll between sending and receiving. The
+// worker gives back what it gets.
+class bare_echo {
+ public:
+  enum class connection { pipes, socket };
+
+  bare_echo(connection kind, int worker_core)
+      : ends_(connect(kind)), events_(::epoll_create1(EPOLL_CLOEXEC)), worker_([this, worker_core] {
+          stay_on(worker_core);
+          for (int x = 0; bench::read_all(ends_.worker_in, &x, sizeof x);) {
+            if (!bench::write_all(ends_.worker_out, &x, sizeof x)) bench::fail("write");
+          }
+        }) {
+    epoll_event readable{};
+    readable.events = EPOLLIN;
+    if (events_ < 0 || ::epoll_ctl(events_, EPOLL_CTL_ADD, ends_.in, &readable) != 0) bench::fail("epoll");
+  }
+  bare_echo(const bare_echo&) = delete;
+  bare_echo& operator=(const bare_echo&) = delete;
+  ~bare_echo() {
+    for (const int fd : {ends_.in, ends_.out, ends_.worker_in, ends_.worker_out, events_}) ::close(fd);
+  }
+
+  int ask(int x) {
+    epoll_event event{};
+    constexpr int for_ever = -1;
+    if (!bench::write_all(ends_.out, &x, sizeof x)) bench::fail("write");
+    if (::epoll_wait(events_, &event, 1, for_ever) != 1) bench::fail("epoll_wait");
+    if (!bench::read_all(ends_.in, &x, sizeof x)) bench::fail("read");
+    return x;
+  }
+
+ private:
+  struct ends {
+    int in = -1;
+    int out = -1;
+    int worker_in = -1;
+    int worker_out = -1;
+  };
+
+  static ends connect(connection kind) {
+    std::array<int, 2> first{};
+    std::array<int, 2> second{};
+    if (kind == connection::pipes) {
+      if (::pipe2(first.data(), O_CLOEXEC) != 0 || ::pipe2(second.data(), O_CLOEXEC) != 0) bench::fail("pipe");
+      return {first[0], second[1], second[0], first[1]};
+    }
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, first.data()) != 0) bench::fail("socketpair");
+    const auto again = [](int fd) { return ::fcntl(fd, F_DUPFD_CLOEXEC, 0); };
+    return {first[0], again(first[0]), first[1], again(first[1])};
+  }
+
+  ends ends_;
+  int events_;
+  bench::child worker_;
+};
+
 void expect(bool right) {
   if (!right) throw std::runtime_error("a result is wrong");
 }
@@ -62,6 +125,12 @@ void compare(const std::string& what, int own_core, int other_core) {
             1, 1, [&](std::size_t) { return one[0]; }, [&](int x) { expect(x == one[0]); });
       });
     });
+    bare_echo pipes(bare_echo::connection::pipes, other_core);
+    bare_echo socket(bare_echo::connection::socket, other_core);
+    for (auto& [name, echo] :
+         {std::pair<const char*, bare_echo*>{"bare pipes and epoll", &pipes}, {"bare sockets and epoll", &socket}}) {
+      contest.add(name, [&one, echo = echo] { return median_latency([&] { expect(echo->ask(one[0]) == one[0]); }); });
+    }
     contest.run(3);
   });
 }
