@@ -14,7 +14,7 @@
 namespace lenskit::detail {
 
 /// A worker's chunks, in the order in which it works through them. Knows how much work they are without looking at each
-/// of them: with many workers they are asked for every chunk that is given out. Guarded by the dispatcher's lock.
+/// of them: with many workers that is asked for every chunk that is given out. Guarded by the dispatcher's lock.
 class lane {
  public:
   [[nodiscard]] bool empty() const noexcept { return chunks_.empty(); }
