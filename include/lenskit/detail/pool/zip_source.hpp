@@ -33,7 +33,11 @@ class zip_source final : public task_source {
       pulled = pull_measured(into, most, most_bytes);
     }
     if constexpr (knows_its_end) {
-      if (pulled.count > 0 && !pulled.exhausted && !pulled.input_failure) pulled.exhausted = elements_behind() == 0;
+      try {
+        if (pulled.count > 0 && !pulled.exhausted && !pulled.input_failure) pulled.exhausted = elements_behind() == 0;
+      } catch (...) {  // what has been pulled counts all the same
+        pulled.input_failure = std::current_exception();
+      }
     }
     return pulled;
   }
