@@ -7,11 +7,11 @@ namespace lenskit::detail {
 double call_state::grain_ns() const noexcept {
   constexpr double least = 300e3;
   constexpr double most = 4e6;
-  constexpr double part_of_each = 16;  // worker's work so far,
+  constexpr double part_of_each = 16;  // processor's work so far,
   constexpr double part_of_all = 48;   // or all work so far
   constexpr double bytes = 256 << 10;  // of results: more are sent in several pieces, and leave the caches
   const auto fitting = result_bytes > 0 ? bytes / result_bytes * task_ns.value_or(0) : most;
-  const auto small_part = worked_ns / std::min(part_of_each * workers, part_of_all);
+  const auto small_part = worked_ns / std::min(part_of_each * static_cast<double>(at_once), part_of_all);
   return std::clamp(std::min(small_part, fitting), least, most);
 }
 

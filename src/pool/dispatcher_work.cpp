@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t queued_at_least = 2;
 // What a chunk must still cost for it to be worth taking it from its worker for an idle one.
 constexpr double worth_moving_ns = 500e3;
+// While no processor is idle, moving work ends nothing earlier, unless tasks wait for something else than a processor.
+constexpr double worth_relieving_ns = 5e6;
 // Deaths without a success in between before the pool gives up, for each worker (W7).
 constexpr int deaths_per_worker = 3;
 constexpr int most_spawners_lost = 3;  // likewise
@@ -101,7 +103,8 @@ std::shared_ptr<chunk> dispatcher::split_off(chunk& from, std::uint32_t position
 // Sends the unsettled tasks of `work` again; `work` keeps those that are settled.
 void dispatcher::requeue_rest(const std::shared_ptr<chunk>& work) {
   if (work->done() || work->call->abandoned) return;
-  const auto shares = work->recalled ? std::min(static_cast<std::uint32_t>(lanes_.size()), work->unsettled()) : 1;
+  const auto takers = static_cast<std::uint32_t>(std::min(lanes_.size(), 2 * at_once_));
+  const auto shares = work->recalled ? std::min(takers, work->unsettled()) : 1;
   auto rest = work;
   if (work->settled > 0) {
     rest = split_off(*work, work->settled);
@@ -120,10 +123,17 @@ void dispatcher::forget(const chunk& done) {
   done.call->held_bytes -= std::min(done.call->held_bytes, done.argument_bytes.size());
 }
 
+// Whether fewer workers have something to do than could run at the same time.
+bool dispatcher::processors_idle() const {
+  const auto busy = std::count_if(lanes_.begin(), lanes_.end(), [](const lane& each) { return !each.empty(); });
+  return static_cast<std::size_t>(busy) < at_once_;
+}
+
 // When a worker has nothing to do and nothing waits, it takes over from the one that has most. Tasks that turn out
 // longer than those before them would otherwise keep one worker busy with a chunk that was cut for short ones.
 void dispatcher::rebalance() {
   if (!backlog_.empty() || closed_ || stopped_) return;
+  const double worth_relieving = processors_idle() ? 0 : worth_relieving_ns;
   chunk* dearest = nullptr;
   int holder = -1;
   double most = worth_moving_ns;
@@ -131,6 +141,7 @@ void dispatcher::rebalance() {
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
     const auto& in = lanes_[worker];
     idle |= in.empty() && engine_->usable(static_cast<int>(worker));
+    if (in.queued_ns() < worth_relieving) continue;
     for (const auto& work : in) {
       const auto movable = work->unsettled() - (work == in.front() ? 1 : 0);  // the first one runs
       const double cost = work->call->task_ns.value_or(0) * movable;

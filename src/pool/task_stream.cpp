@@ -80,11 +80,13 @@ task_stream::step task_stream::go_straight() noexcept {
 std::uint32_t task_stream::next_chunk_tasks(const feeding_advice& advice) const {
   std::uint64_t tasks = advice.chunk_tasks;
   if (last_chunk_ != 0) tasks = std::min<std::uint64_t>(tasks, std::uint64_t{last_chunk_} * growth);
-  const auto shares = 2 * static_cast<std::uint64_t>(pool_->workers());
+  constexpr std::uint64_t for_each = 2;  // chunks
   // Towards the end of an input whose length is known, smaller chunks let the workers finish together.
-  if (const auto left = source_->remaining()) tasks = std::min(tasks, *left / shares);
+  if (const auto left = source_->remaining()) tasks = std::min(tasks, *left / (for_each * pool_->at_once()));
   const auto in_window = pulled_ - yielded_;
-  if (options_.buffer_size != 0) tasks = std::min(tasks, options_.buffer_size / shares);
+  if (options_.buffer_size != 0) {
+    tasks = std::min(tasks, options_.buffer_size / (for_each * static_cast<std::uint64_t>(pool_->workers())));
+  }
   if (options_.chunk_size != 0) tasks = options_.chunk_size;
   tasks = std::clamp<std::uint64_t>(tasks, 1, std::numeric_limits<std::uint32_t>::max());
   if (options_.buffer_size != 0) {

@@ -3,6 +3,7 @@
 #include <support/counting_input.hpp>
 #include <support/engines.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <numeric>
@@ -10,6 +11,7 @@
 #include <ranges>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using lenskit::invoker;
@@ -141,4 +143,29 @@ TEST_CASE("slow consumers and idle pools do not lose anything") {
   CHECK(next == 40);
   std::this_thread::sleep_for(std::chrono::milliseconds(30));
   CHECK(inv.map(std::views::iota(0, 3)).collect() == std::vector{0, 1, 2});
+}
+
+TEST_CASE("tasks that turn out longer than those before them do not wait for one worker", "[no_tsan]") {
+  const int processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const auto [n_jobs, part_of_serial] = GENERATE_COPY(std::pair{2, 0.75}, std::pair{8 * processors, 0.25});
+  CAPTURE(n_jobs);
+  constexpr int short_ones = 4000;
+  constexpr int long_ones = 120;
+  constexpr auto long_time = std::chrono::milliseconds(10);
+  // Asleep they need no processor: even workers that outnumber the processors can do them side by side.
+  const auto nap = [long_time](int, int x) {
+    std::this_thread::sleep_for(x < short_ones ? std::chrono::microseconds(1) : std::chrono::microseconds(long_time));
+    return x;
+  };
+  invoker inv(0, nap, on(lenskit::engine::processes, n_jobs));
+  // An input that does not tell its length is not cut finer towards its end.
+  auto tasks = std::views::iota(0, short_ones + long_ones) | std::views::filter([](int) { return true; });
+  std::chrono::steady_clock::time_point first_long;
+  int next = 0;
+  for (const int x : inv.map(tasks)) {
+    REQUIRE(x == next++);
+    if (x == short_ones - 1) first_long = std::chrono::steady_clock::now();
+  }
+  CHECK(next == short_ones + long_ones);
+  CHECK(std::chrono::steady_clock::now() - first_long < long_ones * long_time * part_of_serial);
 }

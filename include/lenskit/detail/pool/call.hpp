@@ -29,10 +29,10 @@ struct call_plan {
 /// for `plan`.
 class call_state {
  public:
-  call_state(call_plan fixed, int n_workers) : plan(std::move(fixed)), workers(n_workers) {}
+  call_state(call_plan fixed, std::size_t n_at_once) : plan(std::move(fixed)), at_once(n_at_once) {}
 
   const call_plan plan;
-  const int workers;                                       ///< of the pool
+  const std::size_t at_once;                               ///< workers of the pool that can run at the same time
   std::map<std::uint64_t, std::shared_ptr<chunk>> window;  ///< by first index: what the consumer has not taken whole
   std::vector<std::shared_ptr<chunk>> ready;               ///< with parts, in order of completion; may repeat
   bool abandoned = false;

@@ -79,6 +79,8 @@ class dispatcher final : private engine_listener {
   [[nodiscard]] task_counts counts(const call_state& call);
 
   [[nodiscard]] int workers() const noexcept { return engine_->workers(); }
+  /// How many of the workers can run at the same time: no more than there are processors.
+  [[nodiscard]] std::size_t at_once() const noexcept { return at_once_; }
   void shut_down() noexcept;
 
  private:
@@ -101,6 +103,7 @@ class dispatcher final : private engine_listener {
   [[nodiscard]] steady::duration stall_patience() const;
   void feed_workers();
   [[nodiscard]] int roomiest_worker() const;
+  [[nodiscard]] bool processors_idle() const;
   void add_part(chunk& of, outcome_part part);
   void requeue(const std::shared_ptr<chunk>& work);
   void requeue_rest(const std::shared_ptr<chunk>& work);
@@ -116,6 +119,7 @@ class dispatcher final : private engine_listener {
   std::unique_ptr<worker_engine> engine_;  // set once
   const dispatch_options options_;
   const pid_t owner_;
+  const std::size_t at_once_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
