@@ -1,5 +1,7 @@
-// P2: speed-up over a plain loop by length of the tasks, and for few and for uneven tasks.
+// P2: speed-up over a plain loop by length of the tasks, and for few and for uneven tasks. Bare pipes are the limit of
+// a pool whose workers are processes of their own, beside a parent that hands out tasks and takes their results.
 #include <support/contest.hpp>
+#include <support/pipe_farm.hpp>
 #include <support/work.hpp>
 
 #include <lenskit/parallel.hpp>
@@ -78,13 +80,17 @@ results async_tasks(const std::vector<steps>& tasks) {
   return all;
 }
 
+using bare_pool = bench::pipe_farm<steps, std::uint64_t>;
+constexpr std::size_t longest_bare_chunk = 300;
+
 class course {
  public:
-  course(std::string what, std::vector<steps> tasks)
-      : what_(std::move(what)), tasks_(std::move(tasks)), expected_(plain_loop(tasks_)) {}
+  // The bare pool gets chunks of `bare_chunk` tasks.
+  course(std::string what, std::vector<steps> tasks, std::size_t bare_chunk = 1)
+      : what_(std::move(what)), tasks_(std::move(tasks)), bare_chunk_(bare_chunk), expected_(plain_loop(tasks_)) {}
 
   template <class Pool>
-  void run(Pool& pool) const {
+  void run(Pool& pool, bare_pool& bare) const {
     bench::contest contest("P2", what_, "s");
     enter(contest, "plain loop", plain_loop);
     enter(contest, "OpenMP dynamic(1)", openmp_dynamic);
@@ -92,6 +98,12 @@ class course {
     enter(contest, "tbb parallel_for", tbb_for);
     constexpr std::size_t bearable = 50'000;  // a thread each
     if (tasks_.size() < bearable) enter(contest, "std::async", async_tasks);
+    enter(contest, "bare pipes", [&bare, chunk = bare_chunk_](const auto& tasks) {
+      results all;
+      bare.map(
+          tasks.size(), chunk, [&](std::size_t i) { return tasks[i]; }, [&](std::uint64_t x) { all.push_back(x); });
+      return all;
+    });
     enter(contest, "lenskit", [&pool](const auto& tasks) { return pool.map(tasks).collect(); });
     contest.run();
   }
@@ -109,6 +121,7 @@ class course {
 
   std::string what_;
   std::vector<steps> tasks_;
+  std::size_t bare_chunk_;
   results expected_;
 };
 
@@ -132,14 +145,15 @@ std::vector<steps> uneven_tasks(double mean_seconds, double in_all) {
 
 int main(int argc, char** argv) {
   bench::initialize(argc, argv);
+  bare_pool bare(bench::workers, longest_bare_chunk, bench::work);
   lenskit::invoker pool(no_model{}, task, bench::workers);
   const double in_all = bench::sized(0.3, 0.2);  // seconds of work
   constexpr double us = 1e-6;
   constexpr double ms = 1e-3;
-  course("tasks of 1 µs", even_tasks(1 * us, in_all)).run(pool);
-  course("tasks of 10 µs", even_tasks(10 * us, in_all)).run(pool);
-  course("tasks of 100 µs", even_tasks(100 * us, in_all)).run(pool);
-  course("tasks of 1 ms", even_tasks(1 * ms, in_all)).run(pool);
-  course("20 tasks of 1 ms", even_tasks(1 * ms, 20 * ms)).run(pool);
-  course("uneven tasks", uneven_tasks(100 * us, in_all)).run(pool);
+  course("tasks of 1 µs", even_tasks(1 * us, in_all), longest_bare_chunk).run(pool, bare);
+  course("tasks of 10 µs", even_tasks(10 * us, in_all), 30).run(pool, bare);
+  course("tasks of 100 µs", even_tasks(100 * us, in_all), 3).run(pool, bare);
+  course("tasks of 1 ms", even_tasks(1 * ms, in_all)).run(pool, bare);
+  course("20 tasks of 1 ms", even_tasks(1 * ms, 20 * ms)).run(pool, bare);
+  course("uneven tasks", uneven_tasks(100 * us, in_all)).run(pool, bare);
 }
