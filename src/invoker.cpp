@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/crew.hpp>
 #include <lenskit/detail/os/process.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
 #include <lenskit/detail/pool/in_process.hpp>
@@ -10,7 +11,6 @@
 #include <fmt/format.h>
 
 #include <stdexcept>
-#include <thread>
 
 namespace lenskit::detail {
 namespace {
@@ -74,7 +74,7 @@ std::shared_ptr<dispatcher> start_pool(const pool_plan& plan, const invoker_opti
       how.workers = plan.n_jobs;
       how.keeps_time = options.task_timeout.has_value();
       // Each that wakes would displace another: every such switch is work that nobody asked for.
-      const bool crowded = plan.n_jobs > static_cast<int>(std::thread::hardware_concurrency());
+      const bool crowded = plan.n_jobs > static_cast<int>(usable_processors());
       how.enter_worker = [settings = plan.worker_settings, crowded](int index) {
         if (crowded) schedule_as_batch();
         enter_role(process_role::pool_worker, index);

@@ -61,6 +61,6 @@ void run_crew(std::size_t jobs, std::size_t threads, const std::function<void(st
   if (failure) std::rethrow_exception(failure);
 }
 
-std::size_t crew_size() noexcept { return std::max(std::thread::hardware_concurrency(), 1U); }
+std::size_t usable_processors() noexcept { return std::max(std::thread::hardware_concurrency(), 1U); }
 
 }  // namespace lenskit::detail

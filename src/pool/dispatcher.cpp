@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/crew.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/dispatcher.hpp>
 
@@ -31,17 +32,13 @@ constexpr auto shortest_rest = 100us;
 constexpr double results_worth_a_rest = 1.5;   // at least, or it spares nothing
 constexpr double connection_bytes = 64 << 10;  // of results that surely fit into a worker's connection
 
-std::size_t most_at_once(int workers) {
-  return std::max(1U, std::min(std::thread::hardware_concurrency(), static_cast<unsigned>(workers)));
-}
-
 }  // namespace
 
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
     : engine_(std::move(engine)),
       options_(std::move(options)),
       owner_(sys::getpid()),
-      at_once_(most_at_once(engine_->workers())),
+      at_once_(std::min(usable_processors(), static_cast<std::size_t>(engine_->workers()))),
       lanes_(static_cast<std::size_t>(engine_->workers())) {
   if (engine_->attended()) attendant_ = std::thread([this] { attend_while_open(); });
   if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});

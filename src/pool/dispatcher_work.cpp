@@ -14,7 +14,8 @@ namespace {
 constexpr std::size_t queued_at_least = 2;
 // What a chunk must still cost for it to be worth taking it from its worker for an idle one.
 constexpr double worth_moving_ns = 500e3;
-// While no processor is idle, moving work ends nothing earlier, unless tasks wait for something else than a processor.
+// What a worker must have before it for any of it to be taken while no processor is idle: that ends nothing earlier,
+// unless tasks wait for something else than a processor.
 constexpr double worth_relieving_ns = 5e6;
 // Deaths without a success in between before the pool gives up, for each worker (W7).
 constexpr int deaths_per_worker = 3;

@@ -84,7 +84,8 @@ void verify_blocks(const model_header& header, std::span<const std::byte> bytes)
   const auto count = static_cast<std::size_t>(block_count(header));
   const std::span checks(reinterpret_cast<const std::uint32_t*>(bytes.data() + header.checks_offset), count);
   expect("checksum of checksums", header.checks_check, crc32c(checks.data(), checks.size_bytes()));
-  const auto threads = std::min(count / 2, crew_size());  // a thread is not worth starting for less than two blocks
+  const auto threads =
+      std::min(count / 2, usable_processors());  // a thread is not worth starting for less than two blocks
   run_crew(count, threads, [&](std::size_t i) {
     const auto place = block_place(header, i);
     if (crc32c(bytes.data() + place.offset, place.bytes) != checks[i])

@@ -26,7 +26,7 @@ class writing {
     const auto end = header_.checks_offset;
     const auto blocks = static_cast<std::size_t>((end + block_bytes - 1) / block_bytes);
     constexpr std::size_t most = 8;  // beyond that they only wait for one another in the kernel
-    const auto threads = std::min({blocks / 2, blocks > 1 ? crew_size() : 1, most});
+    const auto threads = std::min({blocks / 2, blocks > 1 ? usable_processors() : 1, most});
     if (how == writers::one && threads > 1) {
       run_crew(blocks + 1, threads, [&](std::size_t i) { i == 0 ? write_blocks(blocks) : check_block(i - 1); });
     } else {

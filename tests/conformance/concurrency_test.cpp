@@ -147,7 +147,7 @@ TEST_CASE("slow consumers and idle pools do not lose anything") {
 
 TEST_CASE("tasks that turn out longer than those before them do not wait for one worker", "[no_tsan]") {
   const int processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  const auto [n_jobs, part_of_serial] = GENERATE_COPY(std::pair{2, 0.75}, std::pair{8 * processors, 0.25});
+  const auto [n_jobs, part_of_serial] = GENERATE_COPY(std::pair{2, 0.75}, std::pair{processors + 14, 0.25});
   CAPTURE(n_jobs);
   constexpr int short_ones = 4000;
   constexpr int long_ones = 120;

@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-using lenskit::detail::crew_size;
 using lenskit::detail::run_crew;
+using lenskit::detail::usable_processors;
 
 TEST_CASE("a crew does every job once") {
   std::vector<std::atomic<int>> done(1000);
@@ -27,7 +27,7 @@ TEST_CASE("a crew of none or one is the caller") {
   run_crew(3, GENERATE(0U, 1U), [&](std::size_t) { seen.insert(std::this_thread::get_id()); });
   CHECK(seen == std::set{std::this_thread::get_id()});
   run_crew(0, 4, [](std::size_t) { FAIL("there is nothing to do"); });
-  CHECK(crew_size() >= 1);
+  CHECK(usable_processors() >= 1);
 }
 
 TEST_CASE("a crew begins nothing more after a failure, and passes it on") {

@@ -13,6 +13,6 @@ namespace lenskit::detail {
 void run_crew(std::size_t jobs, std::size_t threads, const std::function<void(std::size_t)>& job);
 
 /// The number of CPUs that the scheduler may put this process on, at least 1.
-std::size_t crew_size() noexcept;
+std::size_t usable_processors() noexcept;
 
 }  // namespace lenskit::detail
