@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>  // renameat
 #include <unistd.h>
@@ -344,6 +345,8 @@ int setpgid(pid_t pid, pid_t group) noexcept {
 uid_t geteuid() noexcept { return ::geteuid(); }
 
 pid_t getpid() noexcept { return ::getpid(); }
+
+int processor() noexcept { return ::sched_getcpu(); }
 
 pid_t gettid() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 

@@ -38,7 +38,8 @@ dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options o
     : engine_(std::move(engine)),
       options_(std::move(options)),
       owner_(sys::getpid()),
-      at_once_(std::min(usable_processors(), static_cast<std::size_t>(engine_->workers()))),
+      processors_(usable_processors()),
+      at_once_(std::min(processors_, static_cast<std::size_t>(engine_->workers()))),
       lanes_(static_cast<std::size_t>(engine_->workers())) {
   if (engine_->attended()) attendant_ = std::thread([this] { attend_while_open(); });
   if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});
@@ -260,9 +261,11 @@ void dispatcher::lead(lock& held, bool attending) {
   const auto deadline = next_deadline();
   const auto rest = attending ? std::chrono::nanoseconds::zero() : time_to_rest(deadline);
   const bool rests = rest >= shortest_rest;
+  const bool watches = !attending && may_watch() && vigil_.next();
   if (rests) put_off_bell(rest + attendant_patience);
   held.unlock();
   if (rests) engine_->rest(rest);
+  if (watches) vigil_.ended(engine_->watch(vigil::longest));
   engine_->wait(deadline, attending);
   held.lock();
   engine_->report(*this);
@@ -316,6 +319,16 @@ std::chrono::nanoseconds dispatcher::time_to_rest(steady::time_point deadline) c
   }
   const std::chrono::nanoseconds rest(std::llround(rest_ns));
   return std::min<std::chrono::nanoseconds>(rest, deadline - steady::now());
+}
+
+// Whether all that is waited for is one short chunk, or one of tasks not known yet, of a worker that runs on another
+// processor than this thread.
+bool dispatcher::may_watch() const {
+  if (outstanding_ != 1 || processors_ < 2) return false;
+  const auto busy = std::find_if(lanes_.begin(), lanes_.end(), [](const lane& each) { return !each.empty(); });
+  if (busy == lanes_.end() || busy->queued_ns() > static_cast<double>(vigil::longest.count())) return false;
+  const auto its_processor = engine_->processor(static_cast<int>(busy - lanes_.begin()));
+  return its_processor && its_processor != sys::processor();
 }
 
 steady::time_point dispatcher::next_deadline() const {

@@ -30,6 +30,7 @@ void journal::reset(int worker) noexcept {
   block.ready.store(0);
   block.sending.store(0);
   block.news.store(0);
+  block.processor.store(-1);
 }
 
 void journal::keep_only(int worker) noexcept {

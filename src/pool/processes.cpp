@@ -257,6 +257,11 @@ std::optional<worker_engine::activity> processes_engine::between_tasks(int worke
   return seen;
 }
 
+std::optional<int> processes_engine::processor(int worker) const noexcept {
+  const auto number = journal_.of(worker).processor.load(std::memory_order_relaxed);
+  return number < 0 ? std::nullopt : std::optional(number);
+}
+
 void processes_engine::interrupt() noexcept {
   interrupt_.raise();
   attend_interrupt_.raise();

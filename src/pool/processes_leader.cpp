@@ -71,6 +71,15 @@ void processes_engine::wait(steady::time_point deadline, bool attending) {
   bury_the_dead();
 }
 
+bool processes_engine::watch(std::chrono::nanoseconds most) noexcept {
+  std::array<readiness, 1> any;
+  const auto until = steady::now() + most;
+  do {
+    if (!results_.wait(any, steady::time_point{}).empty()) return true;
+  } while (steady::now() < until);
+  return false;
+}
+
 void processes_engine::hear(const readiness& ready) {
   switch (kind_of(ready)) {
     case source::stream:

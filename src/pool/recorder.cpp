@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/pool/child.hpp>
 #include <lenskit/detail/pool/recorder.hpp>
 #include <lenskit/error.hpp>
@@ -53,6 +54,7 @@ void recorder::begin(const tasks_head& chunk, const call_seed& seed) {
   block_.value_bytes.store(0);
   block_.bytes.store(no_size);
   block_.chunk_started_at.store(sent_at_);
+  if (in_worker_process_) block_.processor.store(sys::processor(), std::memory_order_relaxed);
   block_.chunk.store(chunk_);
 }
 

@@ -150,6 +150,7 @@ int setpgid(pid_t pid, pid_t group) noexcept;
 uid_t geteuid() noexcept;
 pid_t getpid() noexcept;
 pid_t gettid() noexcept;
+int processor() noexcept;  // the one that the calling thread runs on, or has just run on; -1 if unknown
 /// Calls `handler` in every child that is forked from now on, by whomever. False without memory.
 bool at_fork_in_child(void (*handler)()) noexcept;
 constexpr int standard_output = 1;

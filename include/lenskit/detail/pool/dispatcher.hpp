@@ -12,6 +12,7 @@
 #include <lenskit/detail/pool/call.hpp>
 #include <lenskit/detail/pool/engine.hpp>
 #include <lenskit/detail/pool/lane.hpp>
+#include <lenskit/detail/pool/vigil.hpp>
 
 #include <condition_variable>
 #include <deque>
@@ -97,6 +98,7 @@ class dispatcher final : private engine_listener {
   void attend_while_open();
   void put_off_bell(std::chrono::nanoseconds delay);
   [[nodiscard]] std::chrono::nanoseconds time_to_rest(steady::time_point deadline) const;
+  [[nodiscard]] bool may_watch() const;
   [[nodiscard]] steady::time_point next_deadline() const;
   void enforce_deadlines();
   void find_stalled();
@@ -119,6 +121,7 @@ class dispatcher final : private engine_listener {
   std::unique_ptr<worker_engine> engine_;  // set once
   const dispatch_options options_;
   const pid_t owner_;
+  const std::size_t processors_;
   const std::size_t at_once_;
 
   std::mutex mutex_;
@@ -129,6 +132,7 @@ class dispatcher final : private engine_listener {
   std::size_t outstanding_ = 0;
   steady::time_point look_for_stalls_at_{};
   steady::time_point led_at_{};
+  vigil vigil_;  // the leader's
   bool bell_set_ = false;
   steady::time_point bell_rings_at_{};
 

@@ -82,6 +82,9 @@ class worker_engine {
   [[nodiscard]] virtual std::optional<activity> between_tasks(int) const noexcept { return std::nullopt; }
   /// Ends a worker that has work and does not get to it.
   virtual void end_stalled(int) noexcept {}
+  /// The processor on which a worker last began a chunk, as the kernel counts them; nothing if it is not known, or the
+  /// worker is no thread of its own.
+  [[nodiscard]] virtual std::optional<int> processor(int) const noexcept { return std::nullopt; }
   /// Tells the listener what `wait` collected, and mends what broke.
   virtual void report(engine_listener& listener) = 0;
 
@@ -90,7 +93,10 @@ class worker_engine {
   virtual void wait(steady::time_point deadline, bool attending) = 0;
   /// Waits for so long, or until `interrupt`, and lets what happens meanwhile pile up for `wait`. Not under the lock.
   virtual void rest(std::chrono::nanoseconds) noexcept {}
-  /// Makes `wait`, `rest` and `attend` return. Async-signal-safe.
+  /// Looks, without sleeping, whether `wait` would return at once; true as soon as it would, false after so long. Not
+  /// under the lock.
+  virtual bool watch(std::chrono::nanoseconds) noexcept { return false; }
+  /// Makes `wait`, `rest`, `watch` and `attend` return. Async-signal-safe.
   virtual void interrupt() noexcept = 0;
 
   /// Whether the pool needs a thread that looks after it while no caller does.

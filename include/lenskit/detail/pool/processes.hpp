@@ -41,9 +41,11 @@ class processes_engine final : public worker_engine, private worker_program {
   [[nodiscard]] bool in_transfer(int worker) const noexcept override;
   [[nodiscard]] std::optional<activity> between_tasks(int worker) const noexcept override;
   void end_stalled(int worker) noexcept override;
+  [[nodiscard]] std::optional<int> processor(int worker) const noexcept override;
   void report(engine_listener& listener) override;
   void wait(steady::time_point deadline, bool attending) override;
   void rest(std::chrono::nanoseconds most) noexcept override { interrupt_.wait_for(most); }
+  bool watch(std::chrono::nanoseconds most) noexcept override;
   void interrupt() noexcept override;
   [[nodiscard]] bool attended() const noexcept override { return true; }
   void attend() override;
