@@ -16,6 +16,7 @@ constexpr std::uint8_t frame_version = 1;
 constexpr std::size_t small_bytes = std::size_t{64} << 10;
 // From here on a payload keeps the buffer that it was received into, rather than being copied out of it.
 constexpr std::size_t worth_a_buffer = small_bytes / 2;
+constexpr std::size_t glance_bytes = 4096;
 
 std::uint32_t header_check(const frame_header& header) noexcept {
   return crc32c(&header, offsetof(frame_header, header_check));
@@ -71,7 +72,9 @@ std::span<std::byte> frame_reader::room() {
 void frame_reader::arrived(std::size_t bytes) noexcept { (payload_.size() != 0 ? filled_ : end_) += bytes; }
 
 transfer frame_reader::receive(int fd, blocking mode) {
-  const auto space = room();
+  auto space = room();
+  // A long frame is most likely followed by another one. What arrives here of that will have to be copied.
+  if (behind_long_ && payload_.size() == 0) space = space.first(std::min(glance_bytes, space.size()));
   const auto result = receive_some(fd, space, mode, attached_);
   drained_ = result.bytes < space.size();
   arrived(result.bytes);
@@ -101,7 +104,8 @@ std::optional<frame> frame_reader::next() {
 
 // A frame that cannot stand whole in the small buffer gets its own, into which the rest is received directly.
 void frame_reader::open_frame() {
-  if (header_.length <= small_.size() - sizeof header_) return;
+  behind_long_ = header_.length > small_.size() - sizeof header_;
+  if (!behind_long_) return;
   try {
     payload_ = byte_buffer(header_.length);
   } catch (const std::bad_alloc&) {

@@ -1,4 +1,5 @@
 // D4 and D5: frames that are too long, damaged, cut off or hostile.
+#include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/wire/crc32c.hpp>
 #include <lenskit/detail/wire/frame.hpp>
 #include <lenskit/error.hpp>
@@ -22,6 +23,8 @@
 #include <ranges>
 #include <span>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 using lenskit::invoker;
@@ -49,6 +52,19 @@ bytes framed(std::uint64_t sequence, std::size_t payload_size, std::uint8_t type
   std::memcpy(whole.data(), &header, sizeof header);
   if (payload_size != 0) std::memcpy(whole.data() + sizeof header, payload.data(), payload_size);
   return whole;
+}
+
+// Short and long ones, at the limits between them, behind their like and behind others.
+const std::vector<std::size_t> sizes{0,      1, 100,    32'767, 32'768,  32'769,  5,     60'000, 65'503, 65'504,
+                                     65'505, 3, 40'000, 40'000, 200'000, 300'000, 5'000, 70'000, 60'000, 17};
+
+bytes framed_all(const std::vector<std::size_t>& payload_sizes) {
+  bytes stream;
+  for (std::size_t i = 0; i < payload_sizes.size(); ++i) {
+    const auto one = framed(i, payload_sizes[i]);
+    stream.insert(stream.end(), one.begin(), one.end());
+  }
+  return stream;
 }
 
 // What the header of a stream's frame says and promises, with a checksum that is right.
@@ -84,13 +100,7 @@ reading read_all(std::span<const std::byte> stream, std::size_t piece = std::siz
 }  // namespace
 
 TEST_CASE("D4: frames of all sizes come whole, whatever pieces they arrive in") {
-  const std::vector<std::size_t> sizes{0,      1,      100,    32'767, 32'768, 32'769, 5,       60'000,
-                                       65'503, 65'504, 65'505, 3,      40'000, 40'000, 200'000, 17};
-  bytes stream;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    const auto one = framed(i, sizes[i]);
-    stream.insert(stream.end(), one.begin(), one.end());
-  }
+  const auto stream = framed_all(sizes);
   for (const std::size_t piece : {1U, 1000U, 4096U, 30'000U}) {
     frame_reader in;
     std::vector<lenskit::detail::frame> frames;  // compared at the end: none may share memory with another
@@ -112,6 +122,25 @@ TEST_CASE("D4: frames of all sizes come whole, whatever pieces they arrive in") 
       INFO("frame " << i << " in pieces of " << piece);
       CHECK(std::ranges::equal(frames[i].payload.bytes(), payload_of(sizes[i])));
     }
+  }
+}
+
+TEST_CASE("D4: frames of all sizes come whole over a connection") {
+  auto ends = lenskit::detail::make_stream();
+  const std::jthread other_side([to = std::move(ends.second), stream = framed_all(sizes)]() mutable {
+    std::array<iovec, 1> parts{iovec{stream.data(), stream.size()}};
+    lenskit::detail::send_all(to.get(), parts);
+    to.reset();
+  });
+  frame_reader in;
+  std::vector<lenskit::detail::frame> frames;
+  while (in.receive(ends.first.get(), lenskit::detail::blocking::wait).state == lenskit::detail::transfer::end::more) {
+    while (auto next = in.next()) frames.push_back(std::move(*next));
+  }
+  REQUIRE(frames.size() == sizes.size());
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    INFO("frame " << i);
+    CHECK(std::ranges::equal(frames[i].payload.bytes(), payload_of(sizes[i])));
   }
 }
 

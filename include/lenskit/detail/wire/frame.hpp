@@ -111,8 +111,9 @@ class frame_reader {
   frame_header header_{};  // of the frame being filled
   bool have_header_ = false;
   bool drained_ = false;
-  byte_buffer payload_;     // of a frame too long for small_
-  std::size_t filled_ = 0;  // of payload_
+  bool behind_long_ = false;  // the last frame had a buffer of its own
+  byte_buffer payload_;       // of a frame too long for small_
+  std::size_t filled_ = 0;    // of payload_
   std::vector<descriptor> attached_;
 };
 
