@@ -1,6 +1,7 @@
-// P1: what a task costs that does nothing, int -> int. Boost.MPI, Python's pools and LensKit are measured by
-// mpi_peers.cpp and python_peers.py.
+// P1: what a task costs that does nothing, int -> int. Python's pools and LensKit are measured by python_peers.py and
+// lenskit_peer.py.
 #include <support/contest.hpp>
+#include <support/mpi.hpp>
 #include <support/pipe_farm.hpp>
 
 #include <lenskit/parallel.hpp>
@@ -13,6 +14,7 @@
 #include <ranges>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -107,6 +109,9 @@ int main(int argc, char** argv) {
   }
   as_they_are.add("tbb pipeline", [&] { return tbb_pipeline_rate(arena, few); });
   as_they_are.add("tbb parallel_for", [&] { return tbb_for_rate(arena, many); });
+  for (const auto& [chunk, count] : {std::pair{1, many / 80}, {64, many / 4}, {512, many}}) {
+    bench::add_boost_mpi(as_they_are, "empty tasks", chunk, count);
+  }
   as_they_are.run();
 
   compare(few / 8, 1, farm);

@@ -1,21 +1,26 @@
-// P6: results that are more than a number. Boost.MPI and Python are measured by mpi_peers.cpp and python_peers.py.
+// P6: results that are more than a number. Python's pools are measured by python_peers.py.
 #include <support/child.hpp>
 #include <support/contest.hpp>
+#include <support/mpi.hpp>
 #include <support/results.hpp>
 
+#include <lenskit/detail/wire/crc32c.hpp>
 #include <lenskit/parallel.hpp>
 
 #include <boost/serialization/map.hpp>
 #include <boost/serialization/string.hpp>
 #include <boost/serialization/vector.hpp>
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <ranges>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,12 +29,17 @@ namespace {
 
 struct no_model {};
 
-// The limit of what hands results over through the kernel: workers behind bare sockets, which encode and decode as the
-// library does, and have no order to restore, nothing to check and nobody to fear for.
+// How much of what a pool owes its users the limit does besides.
+enum class care {
+  none,  // results are encoded and decoded as the library does it: no order is lost, nothing checked, nobody feared for
+  checked  // each is also kept where it survives its worker, with its length, and messages are summed on both sides
+};
+
+// The limit of what hands results over through the kernel: workers behind bare sockets.
 template <class Make>
 class bare_workers {
  public:
-  explicit bare_workers(Make make) : make_(make) {
+  bare_workers(Make make, care how) : make_(make), care_(how) {
     for (int i = 0; i < bench::workers; ++i) {
       std::array<int, 2> ends{};
       if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) bench::fail("socketpair");
@@ -63,13 +73,14 @@ class bare_workers {
     std::vector<std::byte> bytes;
     for (int index = 0; index < std::min(ahead, chunks); ++index) send(index);
     for (int index = 0; index < chunks; ++index) {
-      std::uint64_t length = 0;
-      if (!bench::read_all(fd_of(index), &length, sizeof length)) bench::fail("read");
-      if (bytes.size() < length) bytes.resize(length);
-      if (!bench::read_all(fd_of(index), bytes.data(), length)) bench::fail("read");
+      head message;
+      if (!bench::read_all(fd_of(index), &message, sizeof message)) bench::fail("read");
+      if (bytes.size() < message.bytes) bytes.resize(message.bytes);
+      if (!bench::read_all(fd_of(index), bytes.data(), message.bytes)) bench::fail("read");
       if (index + ahead < chunks) send(index + ahead);
-      lenskit::detail::reader in(std::span<const std::byte>(bytes).first(length));
-      while (in.left() > 0) take(lenskit::detail::decode<result>(in));
+      if (sum_of(bytes.data(), message.bytes) != message.sum) throw std::runtime_error("a message is damaged");
+      lenskit::detail::reader in(std::span<const std::byte>(bytes).first(message.bytes));
+      while (in.left() > 0) take(decode(in));
     }
   }
 
@@ -79,25 +90,56 @@ class bare_workers {
     int first = 0;
     int count = 0;
   };
+  struct head {
+    std::uint64_t bytes = 0;
+    std::uint64_t sum = 0;
+  };
   struct member {
     bench::child process;
     int fd;
   };
 
   void serve(int fd) {
-    lenskit::detail::writer out;
+    auto out = care_ == care::checked ? shared_writer() : lenskit::detail::writer();
     order next;
     while (bench::read_all(fd, &next, sizeof next)) {
       out.clear();
-      out.put(std::uint64_t{0});
-      for (int x = next.first; x < next.first + next.count; ++x) lenskit::detail::encode(out, make_(x));
-      const std::uint64_t length = out.size() - sizeof length;
-      std::memcpy(out.data(), &length, sizeof length);
+      out.put(head{});
+      for (int x = next.first; x < next.first + next.count; ++x) encode(out, make_(x));
+      const auto bytes = out.size() - sizeof(head);
+      const head message{bytes, sum_of(out.data() + sizeof(head), bytes)};
+      std::memcpy(out.data(), &message, sizeof message);
       if (!bench::write_all(fd, out.data(), out.size())) return;
     }
   }
 
+  static lenskit::detail::writer shared_writer() {
+    constexpr std::size_t room = std::size_t{8} << 20;
+    void* where = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (where == MAP_FAILED) bench::fail("mmap");
+    return {static_cast<std::byte*>(where), room};
+  }
+
+  [[nodiscard]] std::uint64_t sum_of(const std::byte* bytes, std::size_t count) const {
+    return care_ == care::checked ? lenskit::detail::crc32c(bytes, count) : 0;
+  }
+
+  void encode(lenskit::detail::writer& out, const result& value) const {
+    if (care_ == care::checked) {
+      lenskit::detail::encode_result(out, value);
+    } else {
+      lenskit::detail::encode(out, value);
+    }
+  }
+
+  result decode(lenskit::detail::reader& in) const {
+    if (care_ == care::none) return lenskit::detail::decode<result>(in);
+    lenskit::detail::reader one(in.take(in.get<std::uint64_t>("a length"), "a result"));
+    return lenskit::detail::decode<result>(one);
+  }
+
   Make make_;
+  care care_;
   std::vector<member> members_;
 };
 
@@ -105,7 +147,8 @@ void measure(const char* what, auto make) {
   const int count = bench::sized(400'000, 100'000);
   lenskit::invoker pool(
       no_model{}, [make](const no_model&, int x) { return make(x); }, bench::workers);
-  bare_workers limit(make);
+  bare_workers limit(make, care::none);
+  bare_workers checked(make, care::checked);
   bench::contest contest("P6", what, "tasks/s");
   contest.add("lenskit", [&] {
     return count / bench::seconds_of([&] {
@@ -117,6 +160,12 @@ void measure(const char* what, auto make) {
       return count / bench::seconds_of([&] { limit.map(count, chunk, [](const auto& each) { bench::keep(each); }); });
     });
   }
+  for (const int chunk : {256, 2048}) {
+    contest.add("bare sockets, checked, " + std::to_string(chunk) + " a message", [&, chunk] {
+      return count / bench::seconds_of([&] { checked.map(count, chunk, [](const auto& each) { bench::keep(each); }); });
+    });
+  }
+  for (const int chunk : {64, 512}) bench::add_boost_mpi(contest, what, chunk, count / 2);
   contest.run();
 }
 
