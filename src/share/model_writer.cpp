@@ -26,12 +26,8 @@ class writing {
     const auto end = header_.checks_offset;
     const auto blocks = static_cast<std::size_t>((end + block_bytes - 1) / block_bytes);
     constexpr std::size_t most = 8;  // beyond that they only wait for one another in the kernel
-    const auto threads = std::min({blocks / 2, blocks > 1 ? usable_processors() : 1, most});
-    if (how == writers::one && threads > 1) {
-      run_crew(blocks + 1, threads, [&](std::size_t i) { i == 0 ? write_blocks(blocks) : check_block(i - 1); });
-    } else {
-      run_crew(blocks, threads, [this](std::size_t i) { copy_block(i); });
-    }
+    const auto threads = how == writers::one ? 1 : std::min({blocks / 2, usable_processors(), most});
+    run_crew(blocks, threads, [this](std::size_t i) { copy_block(i); });
     put(header_.checks_offset, checks_.data(), checks_.size() * sizeof checks_[0]);
     header_.checks_check = crc32c(checks_.data(), checks_.size() * sizeof checks_[0]);
     close_header(header_);
@@ -43,12 +39,11 @@ class writing {
     target_(offset, {static_cast<const std::byte*>(data), bytes});
   }
 
-  // Calls `visit(offset, data, bytes)` for what stands in a block, from its beginning to its end.
-  template <class Visit>
-  void visit_block(std::size_t block, Visit&& visit) const {
+  void copy_block(std::size_t block) {
     const auto begin = std::max<std::uint64_t>(block * block_bytes, sizeof(model_header));
     const auto end = std::min<std::uint64_t>((block + 1) * block_bytes, header_.checks_offset);
     std::unique_ptr<std::byte[]> mixed;
+    std::uint32_t check = 0;
     for (auto at = begin; at < end;) {
       const auto next = std::min<std::uint64_t>((at / window_bytes + 1) * window_bytes, end);
       const auto bytes = static_cast<std::size_t>(next - at);
@@ -58,42 +53,17 @@ class writing {
         gather(at, bytes, mixed.get());
         data = mixed.get();
       }
-      visit(at, data, bytes);
-      at = next;
-    }
-  }
-
-  void copy_block(std::size_t block) {
-    std::uint32_t check = 0;
-    visit_block(block, [&](std::uint64_t at, const std::byte* data, std::size_t bytes) {
       check = checked(at, data, bytes, check);
       put(at, data, bytes);
-    });
-    note(block, check);
-  }
-
-  void write_blocks(std::size_t blocks) {
-    for (std::size_t block = 0; block < blocks; ++block) {
-      visit_block(block, [&](std::uint64_t at, const std::byte* data, std::size_t bytes) { put(at, data, bytes); });
+      at = next;
     }
-  }
-
-  void check_block(std::size_t block) {
-    std::uint32_t check = 0;
-    visit_block(block, [&](std::uint64_t at, const std::byte* data, std::size_t bytes) {
-      check = checked(at, data, bytes, check);
-    });
-    note(block, check);
+    if (block < checks_.size()) checks_[block] = check;
   }
 
   [[nodiscard]] std::uint32_t checked(std::uint64_t at, const std::byte* data, std::size_t bytes,
                                       std::uint32_t so_far) const noexcept {
     if (at >= header_.checked_end) return so_far;
     return crc32c(data, std::min(bytes, static_cast<std::size_t>(header_.checked_end - at)), so_far);
-  }
-
-  void note(std::size_t block, std::uint32_t check) noexcept {
-    if (block < checks_.size()) checks_[block] = check;
   }
 
   // The first run that ends behind `offset`.

@@ -14,8 +14,8 @@ namespace lenskit::detail {
 using model_target = std::function<void(std::uint64_t offset, std::span<const std::byte>)>;
 
 enum class writers {
-  all,  ///< every thread checks and puts what it has just checked
-  one,  ///< one puts and the others check: for a target that takes no more from many at a time than from one
+  all,  ///< every thread takes a block, sums it and puts what it has just summed
+  one,  ///< the calling thread does it: for a target that takes no more from many at a time than from one
 };
 
 /// Writes what `parts` laid out, with as many threads as help; the header comes last. Passes on what `target` throws.
