@@ -82,8 +82,7 @@ class worker_engine {
   [[nodiscard]] virtual std::optional<activity> between_tasks(int) const noexcept { return std::nullopt; }
   /// Ends a worker that has work and does not get to it.
   virtual void end_stalled(int) noexcept {}
-  /// The processor on which a worker last began a chunk, as the kernel counts them; nothing if it is not known, or the
-  /// worker is no thread of its own.
+  /// The processor on which a worker last began a chunk, as the kernel counts them; nothing if that is not known.
   [[nodiscard]] virtual std::optional<int> processor(int) const noexcept { return std::nullopt; }
   /// Tells the listener what `wait` collected, and mends what broke.
   virtual void report(engine_listener& listener) = 0;
