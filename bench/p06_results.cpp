@@ -18,6 +18,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <ranges>
 #include <span>
 #include <stdexcept>
@@ -31,7 +32,7 @@ struct no_model {};
 
 // How much of what a pool owes its users the limit does besides.
 enum class care {
-  none,  // results are encoded and decoded as the library does it: no order is lost, nothing checked, nobody feared for
+  none,    // results are encoded and decoded as the library does it, and that is all
   checked  // each is also kept where it survives its worker, with its length, and messages are summed on both sides
 };
 
@@ -155,16 +156,16 @@ void measure(const char* what, auto make) {
              for (const auto& each : pool.map(std::views::iota(0, count))) bench::keep(each);
            });
   });
-  for (const int chunk : {64, 512}) {
-    contest.add("bare sockets, " + std::to_string(chunk) + " a message", [&, chunk] {
-      return count / bench::seconds_of([&] { limit.map(count, chunk, [](const auto& each) { bench::keep(each); }); });
-    });
-  }
-  for (const int chunk : {256, 2048}) {
-    contest.add("bare sockets, checked, " + std::to_string(chunk) + " a message", [&, chunk] {
-      return count / bench::seconds_of([&] { checked.map(count, chunk, [](const auto& each) { bench::keep(each); }); });
-    });
-  }
+  const auto add_bare = [&](const std::string& name, auto& workers, std::initializer_list<int> chunks) {
+    for (const int chunk : chunks) {
+      contest.add(name + ", " + std::to_string(chunk) + " a message", [count, chunk, &workers] {
+        return count /
+               bench::seconds_of([&] { workers.map(count, chunk, [](const auto& each) { bench::keep(each); }); });
+      });
+    }
+  };
+  add_bare("bare sockets", limit, {64, 512});
+  add_bare("bare sockets, checked", checked, {256, 2048});
   for (const int chunk : {64, 512}) bench::add_boost_mpi(contest, what, chunk, count / 2);
   contest.run();
 }
