@@ -1,9 +1,9 @@
+#include <lenskit/detail/engines/in_process.hpp>
+#include <lenskit/detail/engines/processes.hpp>
+#include <lenskit/detail/engines/threads.hpp>
 #include <lenskit/detail/os/crew.hpp>
 #include <lenskit/detail/os/process.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
-#include <lenskit/detail/pool/in_process.hpp>
-#include <lenskit/detail/pool/processes.hpp>
-#include <lenskit/detail/pool/threads.hpp>
 #include <lenskit/invoker.hpp>
 #include <lenskit/proc_count.hpp>
 #include <lenskit/worker.hpp>

@@ -1,5 +1,5 @@
+#include <lenskit/detail/engines/processes.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
-#include <lenskit/detail/pool/processes.hpp>
 #include <lenskit/random.hpp>
 #include <lenskit/run_sp.hpp>
 #include <lenskit/settings.hpp>

@@ -1,9 +1,9 @@
 // The invoker: a model and a function, ready to be applied to many arguments by a pool of workers.
 #pragma once
 
-#include <lenskit/detail/pool/dispatcher.hpp>
-#include <lenskit/detail/pool/typed_tasks.hpp>
-#include <lenskit/detail/pool/zip_source.hpp>
+#include <lenskit/detail/dispatch/dispatcher.hpp>
+#include <lenskit/detail/dispatch/zip_source.hpp>
+#include <lenskit/detail/worker/typed_tasks.hpp>
 #include <lenskit/error.hpp>
 #include <lenskit/map_range.hpp>
 #include <lenskit/persist.hpp>

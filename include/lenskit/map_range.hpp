@@ -1,7 +1,7 @@
 // The results of a map call: a lazy range in bounded memory.
 #pragma once
 
-#include <lenskit/detail/pool/typed_tasks.hpp>
+#include <lenskit/detail/dispatch/decode_result.hpp>
 
 #include <boost/system/result.hpp>
 

@@ -1,8 +1,9 @@
 // One call in a subprocess of its own.
 #pragma once
 
-#include <lenskit/detail/pool/dispatcher.hpp>
-#include <lenskit/detail/pool/typed_tasks.hpp>
+#include <lenskit/detail/dispatch/decode_result.hpp>
+#include <lenskit/detail/dispatch/dispatcher.hpp>
+#include <lenskit/detail/worker/typed_tasks.hpp>
 
 #include <chrono>
 #include <cstdint>

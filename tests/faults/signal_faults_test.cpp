@@ -1,5 +1,5 @@
 // P6, P9 and P10: signals for the parent and its workers, and system calls that signals interrupt or cut short.
-#include <lenskit/detail/pool/control.hpp>
+#include <lenskit/detail/engines/control.hpp>
 #include <lenskit/invoker.hpp>
 #include <lenskit/persist.hpp>
 #include <lenskit/run_sp.hpp>

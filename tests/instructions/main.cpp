@@ -2,8 +2,8 @@
 // different N, so that what is not paid for each task cancels out.
 #include <lenskit/parallel.hpp>
 
-#include <lenskit/detail/pool/recorder.hpp>
-#include <lenskit/detail/pool/worker_loop.hpp>
+#include <lenskit/detail/worker/recorder.hpp>
+#include <lenskit/detail/worker/worker_loop.hpp>
 
 #include <cstdint>
 #include <cstdio>

@@ -1,8 +1,8 @@
 """floors.py [ROOT]: proves that a file includes its own floor or lower ones, and that spdlog, Boost.Serialization and
 POSIX each stay in their rooms. Prints one line a violation.
 
-The floors are in the design: 0 the operating system, 1 the wire, 2 sharing and logs and the words they are written
-in, 3 the pool, 4 the public rooms.
+The floors: 0 the operating system, 1 the wire, 2 sharing and logs and the words they are written in, 3 what runs in a
+worker, 4 what decides in the caller, 5 the engines that carry it out, 6 the public rooms.
 """
 import pathlib
 import re
@@ -14,12 +14,14 @@ FLOORS = [
     (r"(detail/)?wire/", 1),
     (r"(detail/)?(share|log|random|progress)/", 2),
     (r"(sharing_mode|shared_array|persist_method|random|progress|logging)\.[ch]pp$", 2),
-    (r"(detail/)?pool/", 3),
-    (r"", 4),
+    (r"(detail/)?worker/", 3),
+    (r"(detail/)?dispatch/", 4),
+    (r"(detail/)?engines/", 5),
+    (r"", 6),
 ]
 
 # The operating system's rooms, and the files in which a child is forked, started and seen to crash.
-POSIX_ROOMS = r"^(include/lenskit/detail/os/|src/os/|src/pool/(spawner\w*|child|crash_handler)\.[ch]pp$)"
+POSIX_ROOMS = r"^(include/lenskit/detail/os/|src/os/|src/(engines/spawner\w*|worker/crash_handler)\.[ch]pp$)"
 
 # What may be included or called only in some rooms: name, what to look for, where it is allowed.
 ROOMS = [

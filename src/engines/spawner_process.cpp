@@ -1,0 +1,195 @@
+#include "spawner_process.hpp"
+
+#include <lenskit/detail/engines/control.hpp>
+#include <lenskit/detail/os/child.hpp>
+#include <lenskit/detail/os/system.hpp>
+
+#include <sys/signalfd.h>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace lenskit::detail {
+namespace {
+
+// How long a worker may be stopped. Only a debugger or an administrator continues what has stopped itself.
+constexpr auto stop_patience = std::chrono::seconds(1);
+
+class spawner_life {
+ public:
+  spawner_life(worker_program& program, pid_t parent, descriptor control)
+      : program_(program), control_(std::move(control)), parent_(process::open(parent)) {
+    if (!program_.ends_stopped_workers()) return;
+    const auto gate = descriptor_gate();
+    stops_ = descriptor(sys::signalfd(SIGCHLD));  // blocked here, as every signal is
+  }
+
+  void fork_worker(int slot, worker_ends ends) {
+    const pid_t self = ::getpid();
+    const pid_t pid = sys::fork();
+    if (pid == 0) become_worker(self, slot, std::move(ends));
+    if (pid < 0) {
+      report({.what = control_message::kind::failed, .slot = slot, .value = errno});
+      return;
+    }
+    sys::setpgid(pid, pid);  // the worker does it too: whoever comes first, it holds before anybody relies on it
+    announce(slot, pid);
+  }
+
+  void serve() {
+    while (!unheard_) {
+      std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}, {stops_.get(), POLLIN, 0}};
+      const auto others = watched.size();
+      for (const auto& worker : workers_) watched.push_back({worker.handle.pidfd(), POLLIN, 0});
+      if (sys::poll(watched.data(), watched.size(), milliseconds_until(next_overdue())) < 0) continue;
+      if (watched[1].revents != 0) return;
+      // Deaths first, so that a slot's old worker is reported ended before its new one starts.
+      for (std::size_t i = watched.size(); i-- > others;) {
+        if (watched[i].revents != 0) bury(i - others);
+      }
+      if (watched[2].revents != 0) note_stops();
+      end_the_overdue();
+      if (watched[0].revents != 0 && !obey()) return;
+    }
+  }
+
+  // Nobody is left to want the workers.
+  void kill_everybody() noexcept {
+    for (const auto& worker : workers_) kill_group(worker.handle);
+    constexpr auto patience = std::chrono::milliseconds(500);
+    for (const auto& worker : workers_) {
+      if (worker.handle.wait_ended(steady::now() + patience)) std::ignore = worker.handle.reap();
+    }
+  }
+
+ private:
+  struct living {
+    int slot;
+    process handle;
+    steady::time_point overdue_at = steady::time_point::max();  // when it will have been stopped for too long
+    bool overdue = false;
+  };
+
+  void note_stops() noexcept {
+    signalfd_siginfo told;
+    while (sys::read(stops_.get(), &told, sizeof told) > 0) continue;
+    for (auto& worker : workers_) {
+      const auto stopped = worker.handle.newly_stopped();
+      if (!stopped) continue;
+      worker.overdue_at = *stopped ? steady::now() + stop_patience : steady::time_point::max();
+    }
+  }
+
+  [[nodiscard]] steady::time_point next_overdue() const noexcept {
+    auto next = steady::time_point::max();
+    for (const auto& worker : workers_) next = std::min(next, worker.overdue_at);
+    return next;
+  }
+
+  void end_the_overdue() noexcept {
+    const auto now = steady::now();
+    for (auto& worker : workers_) {
+      if (now < worker.overdue_at) continue;
+      if (now - worker.overdue_at > stop_patience) {  // this process was stopped as well
+        worker.overdue_at = now + stop_patience;
+        continue;
+      }
+      worker.overdue_at = steady::time_point::max();
+      worker.overdue = true;
+      kill_group(worker.handle);
+    }
+  }
+
+  [[noreturn]] void become_worker(pid_t spawner, int slot, worker_ends ends) noexcept {
+    sys::reach(sys::moment::forked);
+    const int stream = ends.stream.release();
+    const int log = ends.log.release();
+    start_child({stream, log}, "lenskit-worker");
+    if (!die_with_parent(spawner)) ::_exit(1);
+    volunteer_for_out_of_memory();
+    receive_signals();
+    program_.run(slot, {descriptor(stream), descriptor(log)});
+    leave_child(0);
+  }
+
+  void announce(int slot, pid_t pid) {
+    try {
+      workers_.push_back({slot, process::open(pid)});
+    } catch (const std::exception&) {  // no handle, no way to watch it: the slot's fork counts as failed
+      const int error = errno;
+      ::kill(-pid, SIGKILL);
+      ::kill(pid, SIGKILL);
+      sys::retry([&]() noexcept { return ::waitpid(pid, nullptr, __WALL); });
+      report({.what = control_message::kind::failed, .slot = slot, .value = error});
+      return;
+    }
+    const int pidfd = workers_.back().handle.pidfd();
+    report({.what = control_message::kind::started, .slot = slot, .pid = pid}, {&pidfd, 1});
+  }
+
+  // The dead worker pins its process group, so the signal to the group cannot hit a stranger before it is reaped (P4,
+  // F7).
+  static void kill_group(const process& worker) noexcept {
+    sys::kill(-worker.pid(), SIGKILL);
+    worker.signal(SIGKILL);
+  }
+
+  void bury(std::size_t which) {
+    const auto& worker = workers_[which];
+    kill_group(worker.handle);
+    const auto status = worker.handle.reap();
+    if (!status) return;
+    control_message message{.what = control_message::kind::ended, .slot = worker.slot, .pid = worker.handle.pid()};
+    message.by_signal = status->signal ? 1 : status->exit_code ? 0 : -1;
+    message.value = status->signal ? *status->signal : status->exit_code.value_or(0);
+    message.core_dumped = status->core_dumped ? 1 : 0;
+    message.stopped = worker.overdue ? 1 : 0;
+    message.peak_memory = status->peak_memory;
+    workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(which));
+    report(message);
+  }
+
+  // A parent that does not hear of a worker would wait for it for ever: better that it sees the spawner go.
+  void report(const control_message& message, std::span<const int> attached = {}) noexcept {
+    if (!send_control(control_.get(), message, attached)) unheard_ = true;
+  }
+
+  bool obey() {
+    auto request = receive_control(control_.get(), blocking::dont_wait);
+    if (!request) return true;
+    if (request->closed) return false;
+    if (request->attached.size() != 2) {  // out of descriptors on the way
+      report({.what = control_message::kind::failed, .slot = request->message.slot, .value = EMFILE});
+      return true;
+    }
+    fork_worker(request->message.slot, {std::move(request->attached[0]), std::move(request->attached[1])});
+    return true;
+  }
+
+  worker_program& program_;
+  descriptor control_;
+  process parent_;
+  descriptor stops_;  // tells that a worker may have been stopped; empty where nobody cares
+  std::vector<living> workers_;
+  bool unheard_ = false;  // the parent misses a message
+};
+
+}  // namespace
+
+// Every signal but SIGKILL stays blocked in this process: what the terminal or an administrator sends is for the
+// parent, whose end ends this process too.
+void run_spawner(worker_program& program, pid_t parent, int control) noexcept {
+  start_child({control}, "lenskit-spawner");
+  try {
+    spawner_life life(program, parent, descriptor(control));
+    if (::getppid() == parent) life.serve();
+    life.kill_everybody();
+  } catch (const std::exception&) {  // no memory or no descriptors: the parent sees this process end
+  }
+  leave_child(0);
+}
+
+}  // namespace lenskit::detail
