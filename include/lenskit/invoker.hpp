@@ -168,7 +168,7 @@ class invoker {
   [[nodiscard]] auto map(Rs&&... ranges) {
     check_call<Rs...>();
     using result = result_of<Rs...>;
-    auto stream = open(detail::result_order::of_input, std::forward<Rs>(ranges)...);
+    auto stream = open<result>(detail::result_order::of_input, std::forward<Rs>(ranges)...);
     return map_range<result>(std::move(stream), &detail::settle_value<result>);
   }
 
@@ -177,7 +177,7 @@ class invoker {
   [[nodiscard]] auto map_outcomes(Rs&&... ranges) {
     check_call<Rs...>();
     using result = result_of<Rs...>;
-    auto stream = open(detail::result_order::of_input, std::forward<Rs>(ranges)...);
+    auto stream = open<result>(detail::result_order::of_input, std::forward<Rs>(ranges)...);
     return map_range<outcome<result>>(std::move(stream), &detail::settle_outcome<result>);
   }
 
@@ -186,7 +186,7 @@ class invoker {
   [[nodiscard]] auto as_completed(Rs&&... ranges) {
     check_call<Rs...>();
     using result = result_of<Rs...>;
-    auto stream = open(detail::result_order::of_completion, std::forward<Rs>(ranges)...);
+    auto stream = open<result>(detail::result_order::of_completion, std::forward<Rs>(ranges)...);
     return map_range<completed<result>>(std::move(stream), &detail::settle_completed<result>);
   }
 
@@ -216,14 +216,14 @@ class invoker {
     }
   }
 
-  template <class... Rs>
+  template <class R, class... Rs>
   std::unique_ptr<detail::task_stream> open(detail::result_order order, Rs&&... ranges) {
     if (!pool_) throw invoker_closed("invoker was moved from");
     pool_->check_caller();
     constexpr detail::task_body body =
         &detail::run_tasks<Model, Fn, std::ranges::range_value_t<std::remove_reference_t<Rs>>...>;
     auto source = std::make_unique<detail::zip_source<Rs...>>(std::forward<Rs>(ranges)...);
-    detail::stream_options how{options_.chunk_size, options_.buffer_size, options_.progress};
+    detail::stream_options how{detail::result_bytes<R>, options_.chunk_size, options_.buffer_size, options_.progress};
     return std::make_unique<detail::task_stream>(
         pool_, std::move(source), detail::next_call(detail::body_entry<body>.id(), order), std::move(how));
   }

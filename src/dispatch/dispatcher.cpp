@@ -5,44 +5,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <limits>
+#include <array>
+#include <new>
 #include <utility>
 
 namespace lenskit::detail {
-namespace {
-
-using namespace std::chrono_literals;
-
-// The attendant stands in when no consumer has led for this long. It wakes at this rate while work is outstanding.
-constexpr auto attendant_patience = 2ms;
-constexpr double longest_chunk_tasks = 1 << 20;
-constexpr double chunk_result_bytes = 1 << 20;
-// What a call may hold if its consumer sets no limit: enough for uneven tasks to even out behind a slow one.
-constexpr std::size_t window_chunks = 64;  // for each worker
-constexpr std::size_t window_bytes = std::size_t{64} << 20;
-// A worker that has work, runs no task and does not get on in this time has stalled: the library's own code takes
-// microseconds. Two looks, so that a parent that was itself stopped for a while blames nobody.
-constexpr steady::duration least_stall_patience = 1s;
-constexpr steady::duration most_stall_patience = 10s;
-constexpr int looks_to_stall = 2;
-// A rest that is shorter spares too few wake-ups, a longer one would be felt.
-constexpr auto shortest_rest = 100us;
-constexpr double results_worth_a_rest = 1.5;   // at least, or it spares nothing
-constexpr double connection_bytes = 64 << 10;  // of results that surely fit into a worker's connection
-
-}  // namespace
 
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
     : engine_(std::move(engine)),
       options_(std::move(options)),
+      now_(options_.now != nullptr ? options_.now : [] { return steady::now(); }),
       owner_(sys::getpid()),
-      processors_(usable_processors()),
-      at_once_(std::min(processors_, static_cast<std::size_t>(engine_->workers()))),
-      lanes_(static_cast<std::size_t>(engine_->workers())) {
-  if (engine_->attended()) attendant_ = std::thread([this] { attend_while_open(); });
+      at_once_(std::min(usable_processors(), static_cast<std::size_t>(workers()))),
+      lead_(*this, *engine_, mutex_, now_),
+      roster_(*engine_, at_once_),
+      blame_(workers(), options_.max_retries, options_.task_timeout),
+      overdue_(roster_.workers(), options_.task_timeout) {
+  leader_.spares.reserve(at_once_);
   if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});
+  if (engine_->traits().attended) lead_.start_attendant();
 }
 
 dispatcher::~dispatcher() {
@@ -51,7 +32,7 @@ dispatcher::~dispatcher() {
     return;
   }
   // A fork of user code ends with a copy of the parent's pool: its thread and its workers are not ours to end.
-  if (attendant_.joinable()) attendant_.detach();
+  lead_.forget_attendant();
   std::ignore = engine_.release();
 }
 
@@ -61,319 +42,319 @@ void dispatcher::check_caller() const {
   if (!own_process()) {
     throw invoker_closed(fmt::format("an invoker of process {} cannot be used in process {}", owner_, sys::getpid()));
   }
-  if (engine_->runs_here()) throw invoker_closed("an invoker cannot be used by a task that it runs");
+  if (serves_here(*engine_)) throw invoker_closed("an invoker cannot be used by a task that it runs");
 }
+
+// ---- calls ---------------------------------------------------------------------------------------------------------
 
 std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
   check_caller();
-  auto call = std::make_shared<call_state>(std::move(plan), at_once_);
+  call_list joining;
+  joining.push_back(std::make_shared<call_state>(std::move(plan), at_once_));
   const lock held(mutex_);
-  if (closed_) throw invoker_closed("invoker was shut down");
-  if (broken_) std::rethrow_exception(broken_);
-  std::erase_if(calls_, [](const auto& each) { return each.expired(); });
-  calls_.push_back(call);
+  if (state_.closed) throw invoker_closed("invoker was shut down");
+  if (state_.broken) std::rethrow_exception(state_.broken);
+  auto call = joining.front();
+  calls_.splice(calls_.end(), joining);
   return call;
 }
 
-bool dispatcher::submit(const std::shared_ptr<call_state>& call, std::uint64_t first_index, std::uint32_t count,
-                        std::shared_ptr<const encoded_arguments> arguments) {
-  auto work = std::make_shared<chunk>();
-  work->call = call;
-  work->first_index = first_index;
-  work->count = count;
-  work->argument_bytes = {arguments->block.data.get(), arguments->block.size};
-  work->arguments = std::move(arguments);
+bool dispatcher::submit(std::shared_ptr<chunk> work) noexcept {
   const lock held(mutex_);
-  if (closed_) return false;
-  work->id = next_chunk_++;
-  call->window.emplace(first_index, work);
-  call->held_bytes += work->argument_bytes.size();
-  call->submitted += count;
-  ++call->waiting;
-  backlog_.push_back(std::move(work));
-  if (broken_) fail_everything(broken_);
-  if (stopped_) fail_everything(nullptr);
+  if (state_.closed) return false;
+  auto& out = work->call->out;
+  out.add(work);
+  if (state_.broken || state_.stopped) {
+    out.fail(work, state_.broken);
+    return true;
+  }
+  roster_.enqueue(std::move(work));
   feed_workers();
+  lead_.work_added();
   return true;
 }
 
-void dispatcher::submit_failed(const std::shared_ptr<call_state>& call, std::uint64_t index,
-                               std::exception_ptr failure) {
-  auto work = std::make_shared<chunk>();
-  work->call = call;
-  work->first_index = index;
-  work->count = 1;
+void dispatcher::submit_failed(std::shared_ptr<chunk> work, const std::exception_ptr& failure) noexcept {
   const lock held(mutex_);
-  work->id = next_chunk_++;
-  call->window.emplace(index, work);
-  ++call->submitted;
-  outcome_part part;
-  part.failure = std::move(failure);
-  part.count = 1;
-  add_part(*work, std::move(part));
-  if (call->plan.order == result_order::of_completion) call->ready.push_back(work);
+  auto& out = work->call->out;
+  out.add(work);
+  out.fail(work, failure);
 }
 
-// The outcomes of `call` that can be consumed: all that are ready at the front, in the order of the input, or all.
-bool dispatcher::take(call_state& call, std::vector<outcome_part>& taken) {
+bool dispatcher::take(call_state& call, outcome_list& taken) {
   lock held(mutex_);
-  await(held, [&] { return call.has_outcomes() || call.window.empty() || closed_; });
-  const auto take_from = [&](chunk& from) {
-    for (auto& part : from.parts) {
-      call.held_bytes -= std::min(call.held_bytes, part.payload.size());
-      taken.push_back(std::move(part));
-    }
-    from.parts.clear();
-    if (!from.done()) return false;
-    forget(from);
-    return true;
-  };
-  if (call.plan.order == result_order::of_completion) {
-    for (const auto& from : call.ready) take_from(*from);
-    call.ready.clear();
-  } else {
-    while (call.has_outcomes()) {
-      const auto from = call.window.begin()->second;
-      if (!take_from(*from)) break;
-    }
-  }
-  if (taken.empty() && !call.window.empty()) throw invoker_closed("invoker was shut down before all results had come");
+  lead_.await(held, [&] { return call.out.has_outcomes() || call.out.empty() || state_.closed; });
+  call.out.take(taken);
+  if (taken.empty() && !call.out.empty()) throw invoker_closed("invoker was shut down before all results had come");
   return !taken.empty();
 }
 
 feeding_advice dispatcher::advise(const call_state& call) {
+  const auto& traits = engine_->traits();
   const lock held(mutex_);
   feeding_advice advice;
-  if (call.task_ns) {
-    auto tasks = std::min(call.grain_ns() / std::max(*call.task_ns, 1.0), longest_chunk_tasks);
-    if (call.result_bytes > 0) tasks = std::min(tasks, chunk_result_bytes / call.result_bytes);
-    advice.chunk_tasks = static_cast<std::uint32_t>(std::max(tasks, 1.0));
-  }
-  if (engine_->longest_chunk() != 0) advice.chunk_tasks = std::min(advice.chunk_tasks, engine_->longest_chunk());
-  advice.hungry = call.waiting < static_cast<std::size_t>(engine_->workers()) * (engine_->depth() > 1 ? 2 : 0) ||
-                  (backlog_.empty() && roomiest_worker() >= 0);
-  advice.window_full = call.window.size() >= window_chunks * lanes_.size() || call.held_bytes >= window_bytes;
-  advice.finished = closed_ || stopped_ || broken_ || options_.stop_token.stop_requested();
+  advice.chunk_tasks = call.pace.chunk_tasks(traits.longest_chunk);
+  advice.hungry = (traits.deals_ahead && call.waiting < pace::queued_at_least * roster_.workers()) ||
+                  (roster_.backlog_empty() && roster_.has_room());
+  advice.window_full =
+      call.out.size() >= pace::window_chunks * roster_.workers() || call.out.held_bytes() >= pace::window_bytes;
+  advice.finished = state_.closed || state_.stopped || state_.broken || options_.stop_token.stop_requested();
   return advice;
 }
 
-void dispatcher::abandon(call_state& call) noexcept {
+void dispatcher::abandon(const std::shared_ptr<call_state>& call) noexcept {
   if (!own_process()) return;
+  call_list leaving;
   const lock held(mutex_);
-  call.abandoned = true;
-  if (call.window.empty()) return;  // it has come to its end
-  call.ready.clear();
-  std::erase_if(backlog_, [&](const auto& work) { return work->call.get() == &call; });
-  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
-    for (const auto& work : lanes_[worker]) {
-      if (work->call.get() != &call || work->recalled) continue;
-      work->recalled = true;
-      engine_->recall(static_cast<int>(worker), work->id);
-    }
-  }
-  call.window.clear();
+  call->abandoned = true;
+  roster_.drop_waiting(*call);
+  for (int worker = 0; worker < workers(); ++worker) take_all_back(worker, call.get());
+  call->out.abandon();
+  const auto found = std::find(calls_.begin(), calls_.end(), call);
+  if (found != calls_.end()) leaving.splice(leaving.end(), calls_, found);
 }
 
 void dispatcher::throw_if_finished() {
   const lock held(mutex_);
-  if (broken_) std::rethrow_exception(broken_);
-  if (closed_) throw invoker_closed("invoker was shut down");
+  if (state_.broken) std::rethrow_exception(state_.broken);
+  if (state_.closed) throw invoker_closed("invoker was shut down");
 }
 
 task_counts dispatcher::counts(const call_state& call) {
   const lock held(mutex_);
-  return {call.submitted, std::max(call.started, call.settled), call.settled};
+  return {call.out.submitted(), std::max(call.started, call.out.settled()), call.out.settled()};
 }
 
 void dispatcher::shut_down() noexcept {
   if (!own_process()) return;
   lock held(mutex_);
-  closed_ = true;
-  backlog_.clear();
+  state_.closed = true;
   // A task cannot wait for its own end: the destructor, or another call from outside, ends the workers.
-  if (ended_ || engine_->runs_here()) return;
-  ended_ = true;
-  changed_.notify_all();
-  while (leading_) {
-    engine_->interrupt();
-    ++waiting_;
-    changed_.wait(held);
-    --waiting_;
-  }
-  leading_ = true;
+  if (state_.ended || serves_here(*engine_)) return;
+  state_.ended = true;
+  lead_.take_for_good(held);
   held.unlock();
   on_stop_.reset();
-  engine_->interrupt();
-  if (attendant_.joinable()) attendant_.join();
+  engine_->wake({});
+  lead_.end_attendant();
   engine_->shut_down();
   held.lock();
-  leading_ = false;
-  for (auto& each : lanes_) each.remove_all();
-  outstanding_ = 0;
-  changed_.notify_all();
+  roster_.clear();
+  lead_.release();
 }
 
 // ---- leading -------------------------------------------------------------------------------------------------------
 
-template <class Ready>
-void dispatcher::await(lock& held, Ready ready) {
-  stop_if_requested();
-  while (!ready()) {
-    if (!leading_) {
-      lead(held, false);
-    } else {
-      if (standing_in_) engine_->interrupt();
-      ++waiting_;
-      changed_.wait(held);
-      --waiting_;
-    }
-    stop_if_requested();
-  }
-  if (waiting_ > 0 && !leading_) changed_.notify_all();
-}
-
-// Lets the attendant sleep on: to be woken only to find a consumer at work takes as long as a task of 30 µs.
-void dispatcher::put_off_bell(std::chrono::nanoseconds delay) {
-  if (!attendant_.joinable()) return;
-  const auto now = steady::now();
-  if (bell_set_ && bell_rings_at_ >= now + delay - attendant_patience / 2) return;
-  bell_set_ = true;
-  bell_rings_at_ = now + delay;
-  engine_->ring_in(delay);
-}
-
 void dispatcher::lead(lock& held, bool attending) {
-  // Whatever is thrown on the way, the leadership is given back, and the attendant looks whether anybody takes it.
-  struct leadership {
-    dispatcher& owner;
-    lock& held;
-    ~leadership() {
-      if (!held.owns_lock()) held.lock();
-      owner.leading_ = owner.standing_in_ = false;
-      owner.led_at_ = steady::now();
-      if (owner.waiting_ > 0) owner.changed_.notify_all();
-      if (owner.outstanding_ > 0 && !owner.bell_set_) owner.put_off_bell(attendant_patience);
-    }
-  };
-  leading_ = true;
-  standing_in_ = attending;
-  const leadership mine{*this, held};
-  const auto deadline = next_deadline();
-  const auto rest = attending ? std::chrono::nanoseconds::zero() : time_to_rest(deadline);
-  const bool rests = rest >= shortest_rest;
-  const bool watches = !attending && may_watch() && vigil_.next();
-  if (rests) put_off_bell(rest + attendant_patience);
-  held.unlock();
-  if (rests) engine_->rest(rest);
-  if (watches) vigil_.ended(engine_->watch(vigil::longest));
-  engine_->wait(deadline, attending);
-  held.lock();
+  wait_for_news(held, attending);
   engine_->report(*this);
   enforce_deadlines();
-  find_stalled();
+  end_stalled();
   feed_workers();
   rebalance();
 }
 
-void dispatcher::attend_while_open() {
-  for (;;) {
-    engine_->attend();
-    lock held(mutex_);
-    if (closed_) return;
-    stop_if_requested();
-    bell_set_ = false;
-    if (outstanding_ == 0 || leading_) continue;  // the leader rings when it leaves
-    if (waiting_ == 0 && steady::now() - led_at_ >= attendant_patience) {
-      while (!closed_ && outstanding_ > 0 && waiting_ == 0 && !leading_) {
-        try {
-          lead(held, true);
-        } catch (const std::exception& error) {  // out of memory or of descriptors: consumers must not wait for ever
-          break_pool(std::string("cannot look after the workers: ") + error.what());
-        }
-        stop_if_requested();
-      }
-      if (closed_) return;
-    }
-    if (outstanding_ > 0) put_off_bell(led_at_ + attendant_patience - steady::now());
-  }
-}
-
-steady::duration dispatcher::stall_patience() const {
-  if (!options_.task_timeout) return most_stall_patience;
-  return std::clamp<steady::duration>(*options_.task_timeout, least_stall_patience, most_stall_patience);
-}
-
-// How long the leader can leave the workers alone. Being woken for every result costs as much as a task of 20 µs, on
-// both sides, and takes a core from a worker: while all workers have enough to do, results are better left to pile up.
-std::chrono::nanoseconds dispatcher::time_to_rest(steady::time_point deadline) const {
-  auto rest_ns = std::numeric_limits<double>::max();
-  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
-    const auto& in = lanes_[worker];
-    if (in.size() < 2 || engine_->in_transfer(static_cast<int>(worker))) return {};
-    const auto& call = *in.front()->call;
-    if (!call.task_ns) return {};
-    // Large results fill the connection, and then the worker waits. Seldom ones are awaited one by one.
-    const auto until_full = connection_bytes / std::max(call.result_bytes, 1.0) * *call.task_ns;
-    rest_ns = std::min({rest_ns, call.queue_ns() / 2, in.queued_ns() / 2, until_full});
-    if (rest_ns * static_cast<double>(lanes_.size()) < results_worth_a_rest * *call.task_ns) return {};
-  }
-  const std::chrono::nanoseconds rest(std::llround(rest_ns));
-  return std::min<std::chrono::nanoseconds>(rest, deadline - steady::now());
+void dispatcher::wait_for_news(lock& held, bool attending) {
+  const auto begun = now_();
+  if (roster_.outstanding() > 0) overdue_.note_absence(after(lead_.left_at(), pace::attendant_patience), begun);
+  auto until = steady::time_point::max();
+  if (roster_.outstanding() > 0) until = std::min(overdue_.next_look(*engine_, begun), roster_.look_again_at());
+  const auto rest = attending ? std::chrono::nanoseconds::zero()
+                              : std::min<std::chrono::nanoseconds>(roster_.time_to_rest(), until - begun);
+  const bool rests = rest >= pace::shortest_rest;
+  const bool watches = !attending && may_watch() && leader_.watches.next();
+  if (rests) lead_.put_off_bell(rest + pace::attendant_patience);
+  held.unlock();
+  while (leader_.spares.size() < at_once_) leader_.spares.push_back(make_chunk());
+  if (rests) std::ignore = engine_->wait(manner::rest, begun + rest);
+  if (watches) leader_.watches.ended(engine_->wait(manner::watch, now_() + vigil::longest));
+  std::ignore = engine_->wait(attending ? manner::stand_in : manner::lead, until);
+  held.lock();
+  overdue_.note_absence(std::max(until, begun), now_());
 }
 
 // Whether all that is waited for is one short chunk, or one of tasks not known yet, of a worker that runs on another
 // processor than this thread.
-bool dispatcher::may_watch() const {
-  if (outstanding_ != 1 || processors_ < 2) return false;
-  const auto busy = std::find_if(lanes_.begin(), lanes_.end(), [](const lane& each) { return !each.empty(); });
-  if (busy == lanes_.end() || busy->queued_ns() > static_cast<double>(vigil::longest.count())) return false;
-  const auto its_processor = engine_->processor(static_cast<int>(busy - lanes_.begin()));
+bool dispatcher::may_watch() const noexcept {
+  const int busy = usable_processors() > 1 ? roster_.only_busy() : -1;
+  if (busy < 0 || roster_.of(busy).queued_ns() > static_cast<double>(vigil::longest.count())) return false;
+  const auto its_processor = engine_->look(busy, aspect::place).processor;
   return its_processor && its_processor != sys::processor();
 }
 
-steady::time_point dispatcher::next_deadline() const {
-  if (outstanding_ == 0) return steady::time_point::max();
-  const auto next_look = std::max(look_for_stalls_at_, steady::now());
-  if (!options_.task_timeout) return next_look;
-  // A task that starts later than now cannot be due earlier than this.
-  auto deadline = std::min(next_look, steady::now() + *options_.task_timeout);
-  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
-    const auto task = engine_->in_hand(static_cast<int>(worker));
-    if (!task || lanes_[worker].timed_out_index) continue;
-    const auto started = steady::time_point(std::chrono::nanoseconds(task->started_at));
-    deadline = std::min(deadline, started + *options_.task_timeout);
-  }
-  return deadline;
-}
-
-void dispatcher::enforce_deadlines() {
+// What the late worker has not begun is taken from it first: then nothing can start between the look and the end, and
+// the look that follows is the truth (K1).
+void dispatcher::enforce_deadlines() noexcept {
   if (!options_.task_timeout) return;
-  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
-    auto& in = lanes_[worker];
-    const auto task = engine_->in_hand(static_cast<int>(worker));
-    if (!task || in.timed_out_index) continue;
-    if (now_ns() - task->started_at < options_.task_timeout->count()) continue;
-    const auto work = in.find(task->chunk);
-    if (!work) continue;
-    in.timed_out_chunk = task->chunk;
-    in.timed_out_index = work->first_index + task->position;
-    engine_->end_worker(static_cast<int>(worker));
+  for (int worker = 0; worker < workers(); ++worker) {
+    const auto late = overdue_.late_task(*engine_, worker, now_());
+    if (!late || !roster_.of(worker).find(late->chunk)) continue;
+    take_all_back(worker, nullptr);
+    if (engine_->look(worker, aspect::task).in_hand != late) continue;
+    overdue_.note_late(worker, *late);
+    engine_->end_worker(worker, ending::late);
   }
 }
 
-void dispatcher::find_stalled() {
-  const auto now = steady::now();
-  if (now < look_for_stalls_at_) return;
-  look_for_stalls_at_ = now + stall_patience() / looks_to_stall;
-  for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
-    auto& in = lanes_[worker];
-    auto seen = in.empty() ? std::nullopt : engine_->between_tasks(static_cast<int>(worker));
-    in.unchanged = seen && seen == in.seen ? in.unchanged + 1 : 0;
-    in.seen = seen;
-    if (in.unchanged < looks_to_stall || in.stalled) continue;
-    in.stalled = true;
-    engine_->end_stalled(static_cast<int>(worker));
+void dispatcher::end_stalled() noexcept {
+  if (!overdue_.stall_look_due(now_())) return;
+  for (int worker = 0; worker < workers(); ++worker) {
+    if (!overdue_.stalled(*engine_, worker, !roster_.of(worker).empty())) continue;
+    take_all_back(worker, nullptr);
+    engine_->end_worker(worker, ending::stalled);
   }
+}
+
+// ---- giving out work -----------------------------------------------------------------------------------------------
+
+void dispatcher::feed_workers() noexcept {
+  std::array<order, 16> orders;
+  const auto when = now_();
+  for (bool more = !state_.closed; more;) {
+    std::size_t count = 0;
+    for (; count < orders.size(); ++count) {
+      auto next = roster_.next_order(when);
+      if (!next) break;
+      orders[count] = std::move(*next);
+    }
+    const auto all = std::span(orders).first(count);
+    for (const auto& each : all) roster_.of(each.worker).unsent = 0;
+    if (count > 0) engine_->send(all);
+    more = count == orders.size();
+  }
+}
+
+// When a worker has nothing to do and nothing waits, it takes over from the one that has most, or that is held up.
+void dispatcher::rebalance() noexcept {
+  const auto when = now_();
+  while (!state_.closed && !state_.stopped && !leader_.spares.empty()) {
+    const auto plan = roster_.next_transfer(when);
+    if (!plan) return;
+    auto& from = roster_.of(plan->from);
+    const auto before = from.waiting_tasks();
+    take_back(plan->from, *plan->work, plan->keep);
+    if (from.waiting_tasks() >= before) from.spared_until = when + pace::behind_patience;
+    feed_workers();
+  }
+}
+
+// Of one call, or of all. From the back to the front: what is given on leaves the lane, for the front of the backlog.
+void dispatcher::take_all_back(int worker, const call_state* of) noexcept {
+  for (auto* each = roster_.of(worker).back(); each != nullptr;) {
+    auto* const before = each->queued.previous;
+    if ((of == nullptr || each->call.get() == of) && !each->returned()) take_back(worker, *each, 0);
+    each = before;
+  }
+}
+
+void dispatcher::take_back(int worker, chunk& work, std::uint32_t keep) noexcept {
+  const auto position = engine_->take_back(worker, work.name, keep);
+  if (position) on_taken_back(worker, work.name, *position);
+}
+
+// Tasks from `position` on, counted from where the worker's part of the chunk begins, will never begin there.
+void dispatcher::on_taken_back(int worker, std::uint64_t name, std::uint32_t position) noexcept {
+  auto& in = roster_.of(worker);
+  const auto work = in.find(name);
+  if (!work) return;
+  const auto limit = std::max(work->base + position, work->settled);
+  if (limit >= work->limit) return;
+  in.note_gone(work->limit - limit);
+  work->limit = limit;
+  // Others can have what comes behind at once, if there is a chunk for it; else once the worker is done with its part.
+  if (limit > work->settled && !work->call->abandoned && !leader_.spares.empty()) {
+    auto rest = std::move(leader_.spares.back());
+    leader_.spares.pop_back();
+    work->call->started -= work->count - limit;
+    work->call->out.split(*work, limit, rest);
+    roster_.enqueue_first(std::move(rest));
+  }
+  if (work->returned()) give_on(worker, *work);
+}
+
+// A worker has done its part of a chunk; what is left of it is for others.
+void dispatcher::give_on(int worker, chunk& work) noexcept {
+  auto rest = roster_.take_from(worker, work);
+  if (rest->done() || rest->call->abandoned) return;
+  rest->call->started -= rest->unsettled();
+  roster_.enqueue_first(std::move(rest));
+}
+
+// ---- what comes back -----------------------------------------------------------------------------------------------
+
+void dispatcher::on_results(int worker, const results_head& head, outcome_list part) noexcept {
+  auto& in = roster_.of(worker);
+  const auto work = in.find(head.chunk);
+  if (!work) return;
+  const auto known = work->settled - work->base;
+  const auto given = work->limit - work->base;
+  if (head.offset > known || head.count > given || head.offset > given - head.count) {
+    take_all_back(worker, nullptr);
+    engine_->end_worker(worker, ending::senses);  // it does not know what it says: what it has is given to others
+    return;
+  }
+  in.progressed_at = now_();
+  if (head.offset + head.count <= known) return;
+  auto& added = part.front();
+  added.skip = known - head.offset;
+  added.count = head.count - added.skip;
+  if (head.elapsed_ns >= 0) work->call->pace.learn(head.count, head.elapsed_ns, added.runs().size());
+  blame_.note_success();
+  work->deaths = 0;
+  in.note_gone(added.count);
+  work->call->out.settle(work, std::move(part));
+  if (work->returned()) give_on(worker, *work);
+}
+
+void dispatcher::on_death(int worker, worker_death death) noexcept {
+  auto& in = roster_.of(worker);
+  const bool stalled = overdue_.was_stalled(worker);
+  // Backwards, because what is left of each goes to the front of the backlog.
+  while (auto* work = in.back()) {
+    if (work->name == death.will.chunk) {
+      const bool late = overdue_.was_late(worker, death.will.chunk, death.will.finished);
+      const auto held = in.find(work->name);
+      const auto before = held->settled;
+      blame_.settle(held, death, late);
+      in.note_gone(held->settled - before);
+    }
+    give_on(worker, *work);
+  }
+  blame_.count(death, stalled);
+  overdue_.reset(worker);
+  if (blame_.hopeless() && !state_.closed) break_pool(blame_.verdict());
+}
+
+// A killed spawner says nothing about the tasks, but a task that always kills it must not be run for ever.
+void dispatcher::on_spawner_lost() noexcept {
+  blame_.count_lost_spawner();
+  if (blame_.hopeless() && !state_.closed) break_pool(blame_.verdict());
+}
+
+void dispatcher::on_broken(std::string why) noexcept { break_pool(blame_.verdict(why)); }
+
+void dispatcher::break_pool(std::exception_ptr why) noexcept {
+  if (state_.broken) return;
+  state_.broken = std::move(why);
+  fail_everything(state_.broken);
+  engine_->stop_working();
+}
+
+void dispatcher::stop_if_requested() noexcept {
+  if (state_.stopped || !options_.stop_token.stop_requested()) return;
+  state_.stopped = true;
+  fail_everything(nullptr);
+  engine_->stop_working();
+}
+
+// Gives every task that has no outcome `failure`, or task_cancelled where that is null.
+void dispatcher::fail_everything(const std::exception_ptr& failure) noexcept {
+  roster_.clear();
+  for (const auto& call : calls_) {
+    call->waiting = 0;
+    for (const auto& work : call->out) call->out.fail(work, failure);
+  }
+  lead_.notify_all();
 }
 
 }  // namespace lenskit::detail

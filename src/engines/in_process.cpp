@@ -1,43 +1,48 @@
 #include <lenskit/detail/engines/in_process.hpp>
-#include <lenskit/detail/os/system.hpp>
 
 #include <utility>
 
 namespace lenskit::detail {
 
 in_process_engine::in_process_engine(std::shared_ptr<workplace> place)
-    : worker_(std::move(place), [this](frame message) {
+    : worker_(0, std::move(place), [this](std::list<results_event> results) {
         const std::lock_guard held(mutex_);
-        messages_.push_back(std::move(message));
+        results_.splice(results_.end(), results);
       }) {}
 
-void in_process_engine::send(int, std::shared_ptr<chunk> work) noexcept {
+int in_process_engine::room(int) const noexcept {
   const std::lock_guard held(mutex_);
-  work_ = std::move(work);
+  return work_ ? 0 : 1;
 }
 
-void in_process_engine::recall(int, std::uint64_t chunk) noexcept {
+void in_process_engine::send(std::span<order> orders) noexcept {
   const std::lock_guard held(mutex_);
-  if (!work_ || work_->id != chunk) return;
-  messages_.push_back(returned_message(chunk, work_->count));
+  work_ = std::move(orders.front().work);
+}
+
+std::optional<std::uint32_t> in_process_engine::take_back(int, std::uint64_t chunk, std::uint32_t) noexcept {
+  const std::lock_guard held(mutex_);
+  if (!work_ || work_->chunk != chunk) return 1;  // it runs, or has run
   work_.reset();
+  return 0;
 }
 
-void in_process_engine::wait(steady::time_point, bool) {
+bool in_process_engine::wait(manner how, steady::time_point) {
+  if (how != manner::lead) return false;
   std::unique_lock held(mutex_);
-  const auto work = std::exchange(work_, nullptr);
+  const auto work = std::exchange(work_, std::nullopt);
   held.unlock();
-  if (!work) return;
-  runner_ = std::this_thread::get_id();
-  worker_.run(*work);
-  runner_ = std::thread::id();
+  if (!work) return false;
+  const serving_scope serving(*this);
+  worker_.run(*work, worker_.expect(*work));
+  return true;
 }
 
-void in_process_engine::report(engine_listener& listener) {
+void in_process_engine::report(engine_listener& listener) noexcept {
   std::unique_lock held(mutex_);
-  auto messages = std::exchange(messages_, {});
+  auto results = std::exchange(results_, {});
   held.unlock();
-  for (auto& message : messages) listener.on_results(0, sys::getpid(), std::move(message));
+  for (auto& each : results) listener.on_results(each.worker, each.head, std::move(each.part));
 }
 
 }  // namespace lenskit::detail

@@ -1,52 +1,96 @@
-#include <lenskit/detail/dispatch/call.hpp>
 #include <lenskit/detail/engines/local_worker.hpp>
+#include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/worker/worker_loop.hpp>
 
+#include <chrono>
 #include <cstring>
+#include <new>
+#include <thread>
+#include <utility>
 
 namespace lenskit::detail {
 namespace {
 
-frame make_message(const results_head& head, std::span<const std::byte> runs) {
-  frame message;
-  message.type = static_cast<std::uint8_t>(message::results);
-  message.payload = byte_buffer(sizeof head + runs.size());
-  std::memcpy(message.payload.data(), &head, sizeof head);
-  if (!runs.empty()) std::memcpy(message.payload.data() + sizeof head, runs.data(), runs.size());
-  return message;
+const std::exception_ptr& no_memory() {
+  static const auto failure = std::make_exception_ptr(std::bad_alloc());
+  return failure;
 }
 
 }  // namespace
 
-local_worker::local_worker(std::shared_ptr<workplace> place, std::function<void(frame)> deliver)
-    : place_(std::move(place)),
+local_worker::local_worker(int index, std::shared_ptr<workplace> place, receiver deliver)
+    : index_(index),
+      place_(std::move(place)),
       deliver_(std::move(deliver)),
       block_(std::make_unique_for_overwrite<journal_block>()),  // most of it is never touched
-      recorder_(*block_, *this, true) {}
+      spare_(make_results_event()),
+      recorder_(*block_, *this, {.in_worker_process = true, .fenced = true, .sending = &sending_}) {
+  block_->reset();
+  std::ignore = no_memory();
+}
 
-void local_worker::run(const chunk& work) noexcept {
+std::uint32_t local_worker::room() const noexcept {
+  return journal_block::most_claims - (expected_ - block_->passed.load(std::memory_order_acquire));
+}
+
+std::uint32_t local_worker::expect(const assignment& work) noexcept {
+  block_->claim_of(expected_).open(work.count);
+  return expected_++;
+}
+
+std::uint32_t local_worker::take_back(std::uint32_t number, std::uint32_t count, std::uint32_t keep) noexcept {
+  return block_->claim_of(number).take_back(count, keep, [] { return true; });
+}
+
+std::list<results_event> local_worker::unsent() {
+  const std::unique_lock held(sending_, std::try_to_lock);
+  return held ? harvest(*block_, index_, sys::getpid()) : std::list<results_event>();
+}
+
+void local_worker::run(const assignment& work, std::uint32_t number) noexcept {
   const auto outer = this_task;  // engines nest in one thread
+  if (spare_.empty()) try {
+      spare_ = make_results_event();
+    } catch (const std::bad_alloc&) {  // it may not be needed
+    }
   tasks_head head;
-  head.chunk = work.id;
+  head.chunk = work.chunk;
   head.first_index = work.first_index;
   head.count = work.count;
+  head.claim = number;
   head.send_every_us = work.send_every_us;
-  recorder_.begin(head, work.call->plan.seed);
-  run_chunk(*place_, work.call->plan.body, work.argument_bytes, recorder_);
+  recorder_.begin(head, work.plan->seed);
+  run_chunk(*place_, work.plan->body, work.argument_bytes, recorder_);
   this_task = outer;
 }
 
 void local_worker::deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) {
-  auto message = make_message(head, runs);
-  message.attached = std::move(attached);
-  deliver_(std::move(message));
-}
-
-frame returned_message(std::uint64_t chunk, std::uint32_t tasks) {
-  results_head head;
-  head.chunk = chunk;
-  head.returned = tasks;
-  return make_message(head, {});
+  std::list<results_event> made;
+  for (;;) {
+    try {
+      made = make_results_event();
+      auto& part = made.front().part.front();
+      part.payload = byte_buffer(runs.size());
+      std::memcpy(part.payload.data(), runs.data(), runs.size());
+      part.attached = std::move(attached);
+      break;
+    } catch (const std::bad_alloc&) {
+      made = std::exchange(spare_, {});
+      if (!made.empty()) {
+        made.front().part.front().failure = no_memory();
+        break;
+      }
+    }
+    constexpr auto moment = std::chrono::milliseconds(1);  // others have memory to give back
+    std::this_thread::sleep_for(moment);
+  }
+  auto& event = made.front();
+  event.worker = index_;
+  event.head = head;
+  auto& part = event.part.front();
+  part.count = head.count;
+  part.worker_pid = sys::getpid();
+  deliver_(std::move(made));
 }
 
 }  // namespace lenskit::detail

@@ -1,22 +1,20 @@
-#include "processes_keys.hpp"
-
-#include <lenskit/detail/dispatch/call.hpp>
+#include <lenskit/detail/dispatch/pace.hpp>
+#include <lenskit/detail/engines/event_source.hpp>
 #include <lenskit/detail/engines/processes.hpp>
+#include <lenskit/detail/engines/worker_main.hpp>
+#include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/log/worker_logging.hpp>
-#include <lenskit/detail/log/worker_progress.hpp>
-#include <lenskit/detail/os/child.hpp>
-#include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/os/barrier.hpp>
+#include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
-#include <lenskit/detail/worker/worker_loop.hpp>
+#include <lenskit/error.hpp>
 
-#include <fmt/format.h>
 #include <signal.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 namespace lenskit::detail {
@@ -24,298 +22,335 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int most_chunks_per_worker = 16;
 constexpr auto levels_valid_for = 20ms;
 
 }  // namespace
 
 processes_engine::processes_engine(std::shared_ptr<workplace> place, process_options options)
-    : place_(std::move(place)),
+    : traits_{.workers = options.workers, .can_stop_tasks = true, .attended = true},
+      // Where tasks have a deadline, that is what ends a stopped worker.
+      program_(std::make_unique<worker_main>(
+          std::move(place), journal_,
+          worker_main::options{!options.keeps_time, !has_barriers(), std::move(options.enter_worker)})),
       options_(std::move(options)),
       journal_(options_.workers),
-      handles_(static_cast<std::size_t>(options_.workers)),
-      levels_(encode_levels()) {
-  results_.watch(interrupt_.fd(), key_of(source::interrupt));
-  attendance_.watch(attend_interrupt_.fd(), key_of(source::interrupt));
-  attendance_.watch(bell_.fd(), key_of(source::bell));
-  all_.watch(results_.fd(), key_of(source::results));
-  all_.watch(attendance_.fd(), key_of(source::attendance));
-  prepare_crash_reports();
-  fork_everybody();
+      logs_(options_.workers),
+      levels_{.encoded = std::make_shared<const std::string>(encode_levels())},
+      staff_((prepare_crash_reports(), *program_), journal_, results_, logs_, options_.workers) {
+  results_.watch(interrupt_.fd(), key_of(event_source::interrupt));
+  all_.watch(results_.fd(), key_of(event_source::results));
+  all_.watch(logs_.fd(), key_of(event_source::attendance));
 }
 
 processes_engine::~processes_engine() { shut_down(); }
 
-int processes_engine::depth() const noexcept { return most_chunks_per_worker; }
-
-// Makes the connections of a worker to come, and returns its ends.
-worker_ends processes_engine::connect(int worker) {
-  auto stream = make_stream();
-  auto log = make_pipe();
-  auto& handle = at(worker);
-  results_.watch(stream.first.get(), key_of(source::stream, worker));
-  handle.stream = std::move(stream.first);
-  handle.log_end = std::move(log.first);
-  {
-    const std::lock_guard held(handles_mutex_);
-    handle.reports.reset();  // of the worker before it
-  }
-  handle.incoming.emplace();
-  handle.outgoing.clear();
-  handle.awaiting_room = handle.unflushed = handle.end_requested = false;
-  handle.unreachable = handle.killed = false;
-  handle.sequence = 0;
-  handle.bytes_sent = handle.bytes_received = 0;
-  handle.levels_version = 0;
-  handle.kill_at = steady::time_point::max();
-  handle.ended_at = {};
-  handle.status.reset();
-  handle.pid = -1;
-  handle.state = worker_state::starting;
-  return {std::move(stream.second), std::move(log.second)};
-}
-
-// Forks the spawner and, through it, the workers; those behind the first come when they come.
-void processes_engine::fork_everybody() {
-  std::vector<worker_ends> seats;
-  seats.reserve(handles_.size());
-  for (int worker = 0; worker < options_.workers; ++worker) seats.push_back(connect(worker));
-  spawner_ = std::make_unique<spawner>(static_cast<worker_program&>(*this), seats);
-  results_.watch(spawner_->fd(), key_of(source::spawner));
-  hear_spawner();
-}
-
-// From now on what the worker logs can be heard.
-void processes_engine::open_reports(int worker) {
-  auto& handle = at(worker);
-  auto reports = std::make_shared<report_reader>(std::exchange(handle.log_end, descriptor()), handle.pid, worker);
-  const std::lock_guard held(handles_mutex_);
-  handle.reports = std::move(reports);
-}
-
-// Takes up a worker that runs.
-void processes_engine::greet(int worker, process started) {
-  auto& handle = at(worker);
-  handle.pid = started.pid();
-  handle.failed_starts = 0;
-  ++starts_;
-  open_reports(worker);
-  {
-    const std::lock_guard held(handles_mutex_);
-    handle.handle = std::move(started);
-    if (handle.killed) handle.handle.signal(SIGKILL);  // given up before it was known
-  }
-  handle.state = worker_state::running;
-  try {
-    attendance_.watch(handle.reports->fd(), key_of(source::log, worker));
-    results_.watch(handle.handle.pidfd(), key_of(source::process, worker));
-  } catch (const std::exception&) {  // a worker that cannot be watched is replaced; the spawner reports its end
-    kill_worker(handle);
-  }
-}
-
-// ---- in the worker -------------------------------------------------------------------------------------------------
-
-void processes_engine::run(int slot, worker_ends ends) noexcept {
-  report_crashes();
-  journal_.keep_only(slot);
-  start_worker_logging(ends.log.release());
-  if (options_.enter_worker) options_.enter_worker(slot);
-  serve_tasks(std::move(ends.stream), *place_, journal_.of(slot));
-  flush_worker_progress();
-  report_drops();
-  leave_child(0);
-}
-
 // ---- sending, under the dispatcher's lock --------------------------------------------------------------------------
 
-bool processes_engine::usable(int worker) const noexcept {
-  const auto& handle = handles_[static_cast<std::size_t>(worker)];
-  return !stopping_ && handle.state != worker_state::vacant && !handle.end_requested && !handle.unreachable;
+int processes_engine::room(int worker) const noexcept {
+  const auto* slot = staff_.at(worker);
+  if (stopping_ || slot == nullptr || slot->end_requested || slot->unreachable) return 0;
+  return slot->link.room();
 }
 
-void processes_engine::send(int worker, std::shared_ptr<chunk> work) noexcept {
-  push_levels(worker, *work->call);
-  push(worker, outgoing_message(at(worker).sequence++, std::move(work), options_.keeps_time));
-}
-
-void processes_engine::flush() noexcept {
-  for (int worker = 0; worker < options_.workers; ++worker) {
-    if (at(worker).unflushed && !at(worker).awaiting_room) flush(worker);
+void processes_engine::send(std::span<order> orders) noexcept {
+  for (auto& each : orders) {
+    auto& slot = *staff_.at(each.worker);
+    refresh_levels(*each.work.plan);
+    if (slot.levels_version != levels_.version) {
+      slot.levels_version = levels_.version;
+      slot.link.push(levels_.encoded);
+    }
+    slot.link.push(std::move(each.work), options_.keeps_time);
   }
-}
-
-void processes_engine::recall(int worker, std::uint64_t chunk) noexcept {
-  if (at(worker).state == worker_state::vacant) return;
-  push(worker, outgoing_message(at(worker).sequence++, chunk));
-  if (!at(worker).awaiting_room) flush(worker);
-  journal_.of(worker).news.fetch_add(1, std::memory_order_release);
+  for (const auto& each : orders) {
+    auto& slot = *staff_.at(each.worker);
+    if (slot.link.unflushed() && !slot.link.awaits_room()) flush(slot, each.worker);
+  }
 }
 
 // Workers filter by the parent's levels: they are sent again when they have changed.
-void processes_engine::push_levels(int worker, const call_state& call) {
+void processes_engine::refresh_levels(const call_plan& plan) noexcept try {
   const auto now = steady::now();
-  if (levels_checked_for_ != &call || now - levels_checked_at_ > levels_valid_for) {
-    levels_checked_for_ = &call;
-    levels_checked_at_ = now;
-    auto current = encode_levels();
-    if (current != levels_) {
-      levels_ = std::move(current);
-      ++levels_version_;
-    }
-  }
-  auto& handle = at(worker);
-  if (handle.levels_version == levels_version_) return;
-  handle.levels_version = levels_version_;
-  push(worker, outgoing_message(handle.sequence++, levels_));
+  if (levels_.checked_for == &plan && now - levels_.checked_at <= levels_valid_for) return;
+  levels_.checked_for = &plan;
+  levels_.checked_at = now;
+  auto current = encode_levels();
+  if (current == *levels_.encoded) return;
+  levels_.encoded = std::make_shared<const std::string>(std::move(current));
+  ++levels_.version;
+} catch (const std::exception&) {  // told the next time
 }
 
-void processes_engine::push(int worker, outgoing_message message) noexcept {
-  at(worker).outgoing.push_back(std::move(message));
-  at(worker).unflushed = true;
-}
-
-void processes_engine::flush(int worker) noexcept {
-  auto& handle = at(worker);
-  handle.unflushed = false;
-  const auto last = send_messages(handle.outgoing, handle.stream.get());
-  handle.bytes_sent += last.bytes;
+void processes_engine::flush(worker_slot& slot, int worker) noexcept {
+  const bool waited = slot.link.awaits_room();
+  const auto last = slot.link.flush();
   if (last.state == transfer::end::closed) {
-    handle.outgoing.clear();
-    handle.unreachable = true;
+    slot.unreachable = true;
     // It has closed its end, or is gone: reading will tell. Any other error would leave it waiting for ever.
-    if (!peer_is_gone(last.error)) kill_worker(handle);
+    if (!peer_is_gone(last.error)) slot.kill();
     return;
   }
-  const bool waits = !handle.outgoing.empty();
-  if (waits == handle.awaiting_room) return;
-  handle.awaiting_room = waits;
+  const bool waits = slot.link.awaits_room();
+  if (waits == waited) return;
   const auto wanted = waits ? interest::read_and_write : interest::read;
-  if (!results_.change(handle.stream.get(), key_of(source::stream, worker), wanted)) kill_worker(handle);
+  if (!results_.change(slot.link.fd(), key_of(event_source::stream, worker), wanted)) slot.kill();
 }
 
-// The worker is of no more use. Its death gives its work to others.
-void processes_engine::kill_worker(worker_handle& worker) noexcept {
-  const std::lock_guard held(handles_mutex_);
-  worker.unreachable = worker.killed = true;
-  worker.handle.signal(SIGKILL);
+std::optional<std::uint32_t> processes_engine::take_back(int worker, std::uint64_t chunk, std::uint32_t keep) noexcept {
+  auto* slot = staff_.at(worker);
+  return slot != nullptr ? slot->link.take_back(chunk, keep) : claim::most_tasks;
 }
 
-void processes_engine::end_worker(int worker) noexcept {
-  auto& handle = at(worker);
-  if (handle.end_requested) return;
+void processes_engine::end_worker(int worker, ending why) noexcept {
+  auto* slot = staff_.at(worker);
+  if (slot == nullptr) return;
+  if (why == ending::stalled) staff_.suspect(worker);
+  if (slot->end_requested) return;
   constexpr auto grace = 200ms;
-  handle.end_requested = true;
-  handle.kill_at = steady::now() + grace;
-  handle.handle.signal(SIGTERM);
+  slot->end_requested = true;
+  slot->kill_at = steady::now() + grace;
+  slot->signal(SIGTERM);
 }
 
-// A worker that never became ready may have inherited a lock that a thread of the host held when the spawner was forked
-// (F1); then every worker of that spawner has. Or the spawner itself does not get to forking it.
-void processes_engine::end_stalled(int worker) noexcept {
-  for (int each = 0; each < options_.workers; ++each) spawner_proven_ |= journal_.of(each).ready.load() != 0;
-  if (!spawner_proven_ || at(worker).state == worker_state::starting) spawner_gone_ = true;
-  end_worker(worker);
-}
-
-void processes_engine::kill_overdue() noexcept {
-  for (auto& handle : handles_) {
-    if (steady::now() < handle.kill_at) continue;
-    handle.kill_at = steady::time_point::max();
-    handle.handle.signal(SIGKILL);
+worker_view processes_engine::look(int worker, aspect at) const noexcept {
+  worker_view view;
+  const auto* slot = staff_.at(worker);
+  switch (at) {
+    case aspect::task: view.in_hand = task_of(worker); break;
+    case aspect::progress: view.between_tasks = progress_of(worker); break;
+    case aspect::place: {
+      const auto number = journal_.of(worker).processor.load(std::memory_order_relaxed);
+      if (number >= 0) view.processor = number;
+      break;
+    }
+    case aspect::transfer: view.in_transfer = slot != nullptr && slot->link.in_transfer(); break;
   }
+  return view;
 }
 
-std::optional<worker_engine::task_in_hand> processes_engine::in_hand(int worker) const noexcept {
+std::optional<worker_view::task> processes_engine::task_of(int worker) const noexcept {
   const auto& block = journal_.of(worker);
-  task_in_hand task;
+  worker_view::task task;
   task.chunk = block.chunk.load(std::memory_order_acquire);
+  const auto& finished = block.claim_in_hand().finished;
+  task.position = finished.load(std::memory_order_acquire);
   const auto started = block.started.load(std::memory_order_acquire);
-  const auto finished = block.finished.load(std::memory_order_acquire);
   task.started_at = block.started_at.load(std::memory_order_acquire);
-  if (task.chunk == 0 || started <= finished || task.started_at == 0) return std::nullopt;
-  task.position = finished;
+  // Results that are being sent are no task's time, whatever the worker has to wait for (K2).
+  const bool runs = task.chunk != 0 && task.position != claim::not_begun && started > task.position &&
+                    task.started_at != 0 && block.sending.load(std::memory_order_acquire) == 0;
+  // What was read belongs together if it has gone no further meanwhile.
+  if (!runs || finished.load(std::memory_order_acquire) != task.position) return std::nullopt;
   return task;
 }
 
-bool processes_engine::in_transfer(int worker) const noexcept {
-  const auto& handle = handles_[static_cast<std::size_t>(worker)];
-  return handle.awaiting_room || (handle.incoming && handle.incoming->in_the_middle());
-}
-
-std::optional<worker_engine::activity> processes_engine::between_tasks(int worker) const noexcept {
+std::optional<worker_view::activity> processes_engine::progress_of(int worker) const noexcept {
   const auto& block = journal_.of(worker);
-  const auto& handle = handles_[static_cast<std::size_t>(worker)];
-  activity seen;
+  const auto* slot = staff_.at(worker);
+  worker_view::activity seen;
   seen.chunk = block.chunk.load(std::memory_order_acquire);
   seen.started = block.started.load(std::memory_order_acquire);
-  seen.finished = block.finished.load(std::memory_order_acquire);
+  seen.finished = block.claim_in_hand().finished.load(std::memory_order_acquire);
   if (seen.chunk != 0 && seen.started > seen.finished) return std::nullopt;
   seen.base = block.base.load(std::memory_order_acquire);
-  seen.bytes_moved = handle.bytes_sent + handle.bytes_received;
-  if (handle.state == worker_state::starting) seen.bytes_moved += starts_;  // its turn will come
+  if (slot == nullptr) return seen;
+  seen.bytes_moved = slot->link.bytes_moved();
+  if (!slot->running) seen.bytes_moved += staff_.starts();  // its turn will come
   return seen;
 }
 
-std::optional<int> processes_engine::processor(int worker) const noexcept {
-  const auto number = journal_.of(worker).processor.load(std::memory_order_relaxed);
-  return number < 0 ? std::nullopt : std::optional(number);
-}
-
-void processes_engine::interrupt() noexcept {
-  interrupt_.raise();
-  attend_interrupt_.raise();
-}
-
-void processes_engine::ring_in(std::chrono::nanoseconds delay) noexcept { bell_.ring_in(delay); }
-
 void processes_engine::stop_working() noexcept {
   stopping_ = true;
-  for (int worker = 0; worker < options_.workers; ++worker) {
-    if (at(worker).state == worker_state::running || at(worker).handle) at(worker).handle.signal(SIGTERM);
+  for (int worker = 0; worker < staff_.size(); ++worker) {
+    if (auto* slot = staff_.at(worker)) slot->signal(SIGTERM);
   }
 }
 
 void processes_engine::shut_down() noexcept {
-  if (!spawner_) return;
   stopping_ = true;
-  try {
-    if (!spawner_gone_) hear_spawner();  // of what it has started in the meantime
-  } catch (const std::exception&) {      // what nobody hears of dies with the spawner
+  staff_.end([this](int worker) { return !progress_of(worker) && journal_.of(worker).sending.load() == 0; });
+}
+
+// ---- waiting, by the leader ----------------------------------------------------------------------------------------
+
+void processes_engine::wake(std::chrono::nanoseconds delay) noexcept {
+  if (delay > std::chrono::nanoseconds::zero()) {
+    logs_.ring_in(delay);
+    return;
   }
-  // A worker ends by itself when its stream closes, unless it runs a task: then it is asked to, and at last made to.
-  for (int worker = 0; worker < options_.workers; ++worker) {
-    auto& handle = at(worker);
-    if (handle.stream) results_.forget(handle.stream.get());
-    handle.stream.reset();
-    journal_.of(worker).news.fetch_add(1, std::memory_order_release);
-    const bool runs_task = !between_tasks(worker) && journal_.of(worker).sending.load() == 0;
-    if (runs_task) handle.handle.signal(SIGTERM);
+  interrupt_.raise();
+  logs_.interrupt();
+}
+
+bool processes_engine::wait(manner how, steady::time_point until) {
+  switch (how) {
+    case manner::attend: logs_.attend(); return true;
+    case manner::rest: interrupt_.wait_for(until - steady::now()); return false;
+    case manner::watch: return watch(until);
+    case manner::lead:
+    case manner::stand_in: break;
   }
-  constexpr auto moment = 50ms;
-  const auto settled = steady::now() + moment;
-  for (auto& handle : handles_) {
-    if (handle.handle && !handle.handle.wait_ended(settled)) handle.handle.signal(SIGTERM);
+  if (auto warning = staff_.take_warning(); !warning.empty()) log_warning(std::move(warning));
+  until = std::min({until, staff_.deadline(stopping_), next_harvest()});
+  collect(until, how == manner::stand_in);
+  harvest_silent();
+  staff_.bury_the_dead(deaths_, [this](int worker) { hear_out(worker); });
+  staff_.prepare_replacements(stopping_);
+  return !events_.empty() || !deaths_.empty();
+}
+
+bool processes_engine::watch(steady::time_point until) const noexcept {
+  std::array<readiness, 1> any;
+  do {
+    if (!results_.wait(any, steady::time_point{}).empty()) return true;
+  } while (steady::now() < until);
+  return false;
+}
+
+void processes_engine::collect(steady::time_point until, bool attending) {
+  std::array<readiness, 64> room;
+  if (attending) {
+    bool logs = false;
+    for (const auto& ready : all_.wait(room, until)) logs |= kind_of(ready) == event_source::attendance;
+    if (logs) logs_.drain(steady::time_point{});
+    until = steady::time_point{};
   }
-  constexpr auto grace = 1s;
-  const auto deadline = steady::now() + grace;
-  for (auto& handle : handles_) {
-    if (!handle.handle) continue;
-    if (!handle.handle.wait_ended(deadline)) {
-      handle.handle.signal(SIGKILL);
-      std::ignore = handle.handle.wait_ended(steady::now() + grace);
+  const auto ready = results_.wait(room, until);
+  // The spawner first: what it says of a worker's start is needed to understand the worker.
+  for (const auto& each : ready) {
+    if (kind_of(each) == event_source::spawner) staff_.hear_spawner();
+  }
+  for (const auto& each : ready) hear(each);
+}
+
+void processes_engine::hear(const readiness& ready) {
+  switch (kind_of(ready)) {
+    case event_source::stream: {
+      auto* slot = staff_.at(worker_of(ready));
+      if (slot == nullptr) break;
+      if (ready.writable) slot->writable = true;
+      if (ready.readable) receive_from(worker_of(ready));
+      break;
     }
-    handle.handle.signal_group(SIGKILL);  // the spawner does it too, if nobody has killed it
+    case event_source::process: staff_.notice_end(worker_of(ready)); break;
+    case event_source::interrupt: interrupt_.clear(); break;
+    default: break;
   }
-  spawner_->end();
-  spawner_.reset();
-  for (int worker = 0; worker < options_.workers; ++worker) {
+}
+
+void processes_engine::receive_from(int worker) {
+  auto& slot = *staff_.at(worker);
+  if (!slot.link.open() || !slot.link.hears() || !staff_.meet(worker)) return;
+  // Then others get their turn, and the consumer: what is left to pile up here leaves the caches before it is looked
+  // at.
+  constexpr int bursts = 4;
+  for (int burst = 0; burst < bursts; ++burst) {
+    auto state = transfer::end::closed;
     try {
-      if (at(worker).log_end) open_reports(worker);  // it has run, but was never heard of
-      if (at(worker).reports) at(worker).reports->finish();
-    } catch (const std::exception&) {  // no memory to read them with
+      state = slot.link.receive().state;
+      if (!take_messages(slot, worker)) return;
+    } catch (const serialization_error&) {  // it has lost its senses: nothing it says can be believed any more
+      state = transfer::end::closed;
+    }
+    if (state == transfer::end::would_block) return;
+    // What arrives from now on, an end of file too, makes the poller say so again.
+    if (state == transfer::end::more && slot.link.drained()) return;
+    if (state == transfer::end::closed) {
+      results_.forget(slot.link.fd());
+      slot.link.deafen();
+      // A process closes its descriptors a moment before it has ended. One that lives on without them is of no use.
+      constexpr auto moment = 5ms;
+      if (!slot.handle || !slot.handle.wait_ended(steady::now() + moment)) slot.kill();
+      return;
     }
   }
+}
+
+bool processes_engine::take_messages(worker_slot& slot, int worker) {
+  for (;;) {
+    if (spare_.empty()) spare_ = make_results_event();
+    auto message = slot.link.next();
+    if (!message) return true;
+    if (message->type != static_cast<std::uint8_t>(message::results)) continue;
+    auto& event = spare_.front();
+    event.worker = worker;
+    event.head = reader(message->payload.bytes()).get<results_head>("a results message");
+    auto& part = event.part.front();
+    part.count = event.head.count;
+    part.payload = std::move(message->payload);
+    part.runs_at = sizeof event.head;
+    part.attached = std::move(message->attached);
+    part.worker_pid = slot.pid;
+    // What a task has logged is heard before its result.
+    slot.reports->drain_until(event.head.reports);
+    events_.splice(events_.end(), spare_);
+    slot.harvest_at = steady::now() + pace::harvest_after;
+  }
+}
+
+// What a dead worker has still said.
+void processes_engine::hear_out(int worker) {
+  auto& slot = *staff_.at(worker);
+  while (slot.link.hears()) {
+    try {
+      const auto result = slot.link.receive();
+      std::ignore = take_messages(slot, worker);
+      if (result.state != transfer::end::more) break;
+    } catch (const serialization_error&) {
+      break;
+    }
+  }
+}
+
+// ---- what a long task keeps back -----------------------------------------------------------------------------------
+
+steady::time_point processes_engine::next_harvest() const noexcept {
+  auto next = steady::time_point::max();
+  for (int worker = 0; worker < staff_.size(); ++worker) {
+    if (const auto* slot = staff_.at(worker)) next = std::min(next, slot->harvest_at);
+  }
+  return next;
+}
+
+void processes_engine::harvest_silent() {
+  const auto now = steady::now();
+  for (int worker = 0; worker < staff_.size(); ++worker) {
+    auto* slot = staff_.at(worker);
+    if (slot == nullptr || !slot->reports || now < slot->harvest_at) continue;
+    const auto& block = journal_.of(worker);
+    const auto chunk = block.chunk.load(std::memory_order_acquire);
+    // With nothing in hand it sends by itself; it is looked at again once it has been heard of.
+    slot->harvest_at = chunk != 0 ? now + pace::harvest_after : steady::time_point::max();
+    const auto finished = block.claim_in_hand().finished.load(std::memory_order_acquire);
+    if (chunk == 0 || (chunk == slot->harvested_of && finished == slot->harvested)) continue;
+    slot->harvested_of = chunk;
+    slot->harvested = finished;
+    auto results = harvest(block, worker, slot->pid);
+    if (!results.empty()) slot->reports->drain();
+    events_.splice(events_.end(), results);
+  }
+}
+
+// ---- reporting and mending, under the dispatcher's lock ------------------------------------------------------------
+
+void processes_engine::report(engine_listener& listener) noexcept {
+  for (auto results = std::exchange(events_, {}); auto& each : results) {
+    listener.on_results(each.worker, each.head, std::move(each.part));
+  }
+  for (auto deaths = std::exchange(deaths_, {}); auto& each : deaths) {
+    const auto start_error = each.death.start_error;
+    staff_.dismiss(each.worker, start_error);
+    listener.on_death(each.worker, std::move(each.death));
+  }
+  for (int worker = 0; worker < staff_.size(); ++worker) {
+    auto* slot = staff_.at(worker);
+    if (slot == nullptr) continue;
+    if (std::exchange(slot->writable, false)) flush(*slot, worker);
+    if (steady::now() < slot->kill_at) continue;
+    slot->kill_at = steady::time_point::max();
+    slot->signal(SIGKILL);
+  }
+  if (!stopping_) staff_.replace(listener);
 }
 
 }  // namespace lenskit::detail

@@ -1,3 +1,4 @@
+#include <lenskit/detail/dispatch/pace.hpp>
 #include <lenskit/detail/engines/threads.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
@@ -5,51 +6,115 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <condition_variable>
+#include <thread>
+#include <utility>
 
 namespace lenskit::detail {
 namespace {
 
-constexpr int most_chunks_per_worker = 16;
-thread_local const threads_engine* running_for = nullptr;
+constexpr std::size_t most_chunks_per_worker = 16;
 
 }  // namespace
 
-struct threads_engine::thread_worker {
+class threads_engine::thread_worker {
+ public:
   thread_worker(threads_engine& engine, int number, std::unique_ptr<workplace> place)
-      : owner(engine),
-        index(number),
-        worker(std::move(place), [this](frame message) { owner.deliver(index, std::move(message)); }) {
-    thread = std::thread([this] { serve(); });
+      : owner_(engine), worker_(number, std::move(place), [this](std::list<results_event> results) {
+          silent_since_ = now_ns();
+          owner_.deliver(std::move(results));
+        }) {
+    queue_.reserve(most_chunks_per_worker);
+    thread_ = std::thread([this, number] { serve(number); });
   }
 
-  void serve() {
-    const role_scope role(process_role::pool_worker, index);
-    running_for = &owner;
+  [[nodiscard]] int room() const noexcept {
+    const std::lock_guard held(mutex_);
+    return stopping_ ? 0
+                     : static_cast<int>(std::min<std::size_t>(most_chunks_per_worker - queue_.size(), worker_.room()));
+  }
+
+  void send(assignment work) noexcept {
+    {
+      const std::lock_guard held(mutex_);
+      const auto number = worker_.expect(work);
+      queue_.push_back({std::move(work), number});
+    }
+    changed_.notify_one();
+  }
+
+  // What has been taken back wholly stays in the queue, as the claim says, so that claims are passed in their order.
+  std::uint32_t take_back(std::uint64_t chunk, std::uint32_t keep) noexcept {
+    const std::lock_guard held(mutex_);
+    const auto found =
+        std::find_if(queue_.begin(), queue_.end(), [&](const auto& each) { return each.work.chunk == chunk; });
+    const auto& holder = found != queue_.end() ? *found : running_;
+    if (holder.work.chunk != chunk) return claim::most_tasks;  // it is over
+    return worker_.take_back(holder.number, holder.work.count, keep);
+  }
+
+  // Results that its task keeps back, if it has been silent for long.
+  std::list<results_event> unsent(std::int64_t now) {
+    const std::int64_t since = silent_since_;
+    if (since == 0 || now - since < pace::harvest_after.count()) return {};
+    silent_since_ = now;
+    return worker_.unsent();
+  }
+  // When to ask for them; never while it has nothing to do.
+  [[nodiscard]] steady::time_point ask_at() const noexcept {
+    const std::int64_t since = silent_since_;
+    return since == 0 ? steady::time_point::max()
+                      : steady::time_point(std::chrono::nanoseconds(since) + pace::harvest_after);
+  }
+
+  void stop() noexcept {
+    const std::lock_guard held(mutex_);
+    stopping_ = true;
+    for (const auto& each : queue_) std::ignore = worker_.take_back(each.number, each.work.count, 0);
+    if (running_.work.chunk != 0) std::ignore = worker_.take_back(running_.number, running_.work.count, 0);
+    changed_.notify_one();
+  }
+  void join() noexcept {
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  struct task_list {
+    assignment work{};
+    std::uint32_t number = 0;
+  };
+
+  void serve(int number) {
+    const role_scope role(process_role::pool_worker, number);
+    const serving_scope serving(owner_);
     for (;;) {
-      std::unique_lock held(mutex);
-      running = 0;
-      changed.wait(held, [this] { return stopping || !queue.empty(); });
-      if (stopping) return;
-      const auto work = std::move(queue.front());
-      queue.pop_front();
-      running = work->id;
+      std::unique_lock held(mutex_);
+      running_ = {};
+      silent_since_ = 0;
+      changed_.wait(held, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      running_ = std::move(queue_.front());
+      queue_.erase(queue_.begin());
+      // Only this thread changes what it works at.
+      const auto& current = running_;
+      if (current.work.count > 1) silent_since_ = now_ns();
       held.unlock();
-      worker.run(*work);
+      worker_.run(current.work, current.number);
     }
   }
 
-  threads_engine& owner;
-  const int index;
-  local_worker worker;
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::deque<std::shared_ptr<chunk>> queue;
-  std::uint64_t running = 0;
-  bool stopping = false;
-  std::thread thread;
+  threads_engine& owner_;
+  local_worker worker_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<task_list> queue_;
+  task_list running_;
+  bool stopping_ = false;
+  std::atomic<std::int64_t> silent_since_{0};
+  std::thread thread_;
 };
 
-threads_engine::threads_engine(const workplace& place, int workers) {
+threads_engine::threads_engine(const workplace& place, int workers) : traits_{.workers = workers} {
   poller_.watch(wakeup_.fd(), 0);
   try {
     for (int index = 0; index < workers; ++index) {
@@ -63,67 +128,50 @@ threads_engine::threads_engine(const workplace& place, int workers) {
 
 threads_engine::~threads_engine() { shut_down(); }
 
-int threads_engine::depth() const noexcept { return most_chunks_per_worker; }
+int threads_engine::room(int worker) const noexcept { return threads_[static_cast<std::size_t>(worker)]->room(); }
 
-void threads_engine::send(int worker, std::shared_ptr<chunk> work) noexcept {
-  auto& to = *threads_[static_cast<std::size_t>(worker)];
-  {
-    const std::lock_guard held(to.mutex);
-    to.queue.push_back(std::move(work));
-  }
-  to.changed.notify_one();
+void threads_engine::send(std::span<order> orders) noexcept {
+  for (auto& each : orders) threads_[static_cast<std::size_t>(each.worker)]->send(std::move(each.work));
 }
 
-void threads_engine::recall(int worker, std::uint64_t chunk) noexcept {
-  auto& from = *threads_[static_cast<std::size_t>(worker)];
-  const std::lock_guard held(from.mutex);
-  if (from.running == chunk) {
-    from.worker.recall(chunk);
-    return;
-  }
-  const auto found =
-      std::find_if(from.queue.begin(), from.queue.end(), [&](const auto& work) { return work->id == chunk; });
-  if (found == from.queue.end()) return;
-  deliver(worker, returned_message(chunk, (*found)->count));
-  from.queue.erase(found);
+std::optional<std::uint32_t> threads_engine::take_back(int worker, std::uint64_t chunk, std::uint32_t keep) noexcept {
+  return threads_[static_cast<std::size_t>(worker)]->take_back(chunk, keep);
 }
 
-void threads_engine::deliver(int worker, frame message) {
+void threads_engine::deliver(std::list<results_event> results) noexcept {
   bool first = false;
   {
-    const std::lock_guard held(messages_mutex_);
-    first = messages_.empty();
-    messages_.emplace_back(worker, std::move(message));
+    const std::lock_guard held(results_mutex_);
+    first = results_.empty();
+    results_.splice(results_.end(), results);
   }
   if (first) wakeup_.raise();  // whoever takes one takes all
 }
 
-void threads_engine::wait(steady::time_point deadline, bool) {
+bool threads_engine::wait(manner how, steady::time_point until) {
+  if (how != manner::lead) return false;
+  for (const auto& each : threads_) until = std::min(until, each->ask_at());
   std::array<readiness, 1> room;
-  if (!poller_.wait(room, deadline).empty()) wakeup_.clear();
-}
-
-void threads_engine::report(engine_listener& listener) {
-  std::vector<std::pair<int, frame>> messages;
-  {
-    const std::lock_guard held(messages_mutex_);
-    messages.swap(messages_);
+  const bool news = !poller_.wait(room, until).empty();
+  if (news) wakeup_.clear();
+  for (const auto& each : threads_) {
+    if (auto results = each->unsent(now_ns()); !results.empty()) deliver(std::move(results));
   }
-  for (auto& [worker, message] : messages) listener.on_results(worker, sys::getpid(), std::move(message));
+  return news;
 }
 
-bool threads_engine::runs_here() const noexcept { return running_for == this; }
+void threads_engine::report(engine_listener& listener) noexcept {
+  std::list<results_event> results;
+  {
+    const std::lock_guard held(results_mutex_);
+    results.swap(results_);
+  }
+  for (auto& each : results) listener.on_results(each.worker, each.head, std::move(each.part));
+}
 
 void threads_engine::shut_down() noexcept {
-  for (const auto& each : threads_) {
-    const std::lock_guard held(each->mutex);
-    each->stopping = true;
-    each->worker.recall(each->running);
-    each->changed.notify_one();
-  }
-  for (const auto& each : threads_) {
-    if (each->thread.joinable()) each->thread.join();
-  }
+  for (const auto& each : threads_) each->stop();
+  for (const auto& each : threads_) each->join();
 }
 
 }  // namespace lenskit::detail

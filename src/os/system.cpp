@@ -121,6 +121,7 @@ const char* name(call which) noexcept {
     case call::flock: return "flock";
     case call::fstatfs: return "fstatfs";
     case call::signalfd: return "signalfd";
+    case call::membarrier: return "membarrier";
   }
   return "unknown call";
 }
@@ -156,6 +157,10 @@ int signalfd(int signal) noexcept {
   ::sigemptyset(&only);
   ::sigaddset(&only, signal);
   return guarded(call::signalfd, [&] { return ::signalfd(-1, &only, SFD_NONBLOCK | SFD_CLOEXEC); });
+}
+
+int membarrier(int command) noexcept {
+  return guarded(call::membarrier, [&] { return static_cast<int>(::syscall(SYS_membarrier, command, 0, 0)); });
 }
 
 int eventfd() noexcept {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 namespace lenskit::detail {
 
@@ -13,24 +14,21 @@ journal::journal(int workers) : workers_(workers) {
   void* where = sys::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (where == MAP_FAILED) throw_errno("cannot map the workers' journals");
   blocks_ = static_cast<journal_block*>(where);
-  for (int worker = 0; worker < workers; ++worker) reset(worker);
+  for (int worker = 0; worker < workers; ++worker) blocks_[worker].reset();
 }
 
 journal::~journal() { sys::munmap(blocks_, static_cast<std::size_t>(workers_) * sizeof(journal_block)); }
 
-void journal::reset(int worker) noexcept {
-  auto& block = blocks_[worker];
-  block.chunk.store(0);
-  for (auto* position : {&block.base, &block.started, &block.finished, &block.run_position}) position->store(0);
-  block.run_at.store(journal_block::no_run);
-  block.value_bytes.store(0);
-  block.bytes.store(0);
-  block.started_at.store(0);
-  block.chunk_started_at.store(0);
-  block.ready.store(0);
-  block.sending.store(0);
-  block.news.store(0);
-  block.processor.store(-1);
+void journal_block::reset() noexcept {
+  chunk.store(0);
+  for (auto* number : {&claim_at, &passed, &base, &started, &run_position, &value_bytes, &reuses, &sending, &ready})
+    number->store(0);
+  run_at.store(no_run);
+  bytes.store(0);
+  started_at.store(0);
+  chunk_started_at.store(0);
+  processor.store(-1);
+  for (auto& each : claims) each.open(0);
 }
 
 void journal::keep_only(int worker) noexcept {
@@ -45,7 +43,9 @@ void journal::keep_only(int worker) noexcept {
 last_will read_last_will(const journal_block& block) {
   last_will will;
   will.chunk = block.chunk.load(std::memory_order_acquire);
-  will.finished = block.finished.load(std::memory_order_acquire);
+  const auto& claimed = block.claim_in_hand();
+  will.finished = claimed.finished.load(std::memory_order_acquire);
+  will.owned = claimed.owned(claim::most_tasks);
   will.started = block.started.load();
   will.base = block.base.load();
   will.started_at = block.started_at.load();
@@ -57,7 +57,8 @@ last_will read_last_will(const journal_block& block) {
   if (const std::uint64_t each = block.value_bytes.load(); has_open_run && each != 0) {
     bytes = run_at + sizeof(run_head) + each * (will.finished - std::min(will.finished, run_position));
   }
-  const bool sane = will.base <= will.finished && will.finished <= will.started && bytes <= sizeof block.results;
+  const bool sane = will.finished != claim::not_begun && will.base <= will.finished && will.finished <= will.started &&
+                    bytes <= sizeof block.results;
   if (!sane) will.finished = will.base;
   if (will.finished == will.base) return will;
   will.saved = byte_buffer(bytes);
@@ -67,6 +68,20 @@ last_will read_last_will(const journal_block& block) {
     const run_head head{will.finished - std::min(will.finished, run_position), run_kind::values};
     std::memcpy(will.saved.data() + run_at, &head, sizeof head);
   }
+  return will;
+}
+
+std::optional<last_will> read_unsent(const journal_block& block) {
+  const auto state = [&block] {
+    return std::tuple(block.reuses.load(std::memory_order_acquire), block.chunk.load(std::memory_order_acquire),
+                      block.claim_in_hand().finished.load(std::memory_order_acquire));
+  };
+  const auto before = state();
+  if (block.sending.load(std::memory_order_acquire) != 0) return std::nullopt;
+  auto will = read_last_will(block);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const bool unchanged = state() == before && block.sending.load(std::memory_order_acquire) == 0;
+  if (!unchanged || will.chunk == 0 || will.finished == will.base) return std::nullopt;
   return will;
 }
 

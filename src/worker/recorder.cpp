@@ -12,8 +12,6 @@ namespace {
 
 // The clock is read about this often: reading it after every task would cost as much as a short task.
 constexpr std::int64_t look_every_ns = 20'000;
-// The sink is asked for a recall about this often. What is worth recalling runs for longer.
-constexpr std::int64_t ask_every_ns = 100'000;
 // A chunk whose tasks suddenly take long is looked at this many times at least.
 constexpr std::uint32_t looks_per_chunk = 8;
 
@@ -24,37 +22,38 @@ constexpr std::size_t no_size = 0;
 
 }  // namespace
 
-recorder::recorder(journal_block& block, result_sink& sink, bool in_worker_process)
-    : block_(block), sink_(sink), results_(block.results, sizeof block.results), in_worker_process_(in_worker_process) {
-  results_.carry_descriptors(in_worker_process);
+recorder::recorder(journal_block& block, result_sink& sink, recorder_options options)
+    : block_(block), sink_(sink), options_(options), results_(block.results, sizeof block.results) {
+  results_.carry_descriptors(options.in_worker_process);
 }
 
 void recorder::leave_fork() const noexcept {
-  if (in_worker_process_) leave_child(0);
+  if (options_.in_worker_process) leave_child(0);
 }
 
 void recorder::begin(const tasks_head& chunk, const call_seed& seed) {
   seed_ = &seed;
   chunk_ = chunk.chunk;
+  claim_ = &block_.claim_of(chunk.claim);
   first_index_ = chunk.first_index;
   count_ = chunk.count;
   keeps_time_ = chunk.keeps_time != 0;
   send_every_ns_ = std::int64_t{1000} * chunk.send_every_us;
   position_ = base_ = 0;
   run_at_ = journal_block::no_run;
-  recalled_ = false;
   results_.clear();
-  sent_at_ = looked_at_ = asked_at_ = now_ns();
+  sent_at_ = looked_at_ = now_ns();
   stride_ = std::max(std::min(stride_, count_ / looks_per_chunk), 1U);
   until_look_ = stride_ + 1;
   // The chunk's number last: until it stands there, nothing of this chunk has started.
   block_.chunk.store(0);
-  for (auto* position : {&block_.base, &block_.started, &block_.finished, &block_.run_position}) position->store(0);
+  for (auto* position : {&block_.base, &block_.started, &block_.run_position, &block_.value_bytes}) position->store(0);
   block_.run_at.store(journal_block::no_run);
-  block_.value_bytes.store(0);
   block_.bytes.store(no_size);
   block_.chunk_started_at.store(sent_at_);
-  if (in_worker_process_) block_.processor.store(sys::processor(), std::memory_order_relaxed);
+  if (options_.in_worker_process) block_.processor.store(sys::processor(), std::memory_order_relaxed);
+  block_.claim_at.store(chunk.claim);
+  claim_->finished.store(0);
   block_.chunk.store(chunk_);
 }
 
@@ -96,8 +95,7 @@ void recorder::unencodable() {
   failure(std::move(reason));
 }
 
-// False if the rest was recalled.
-bool recorder::look_up() {
+void recorder::look_up() {
   const auto now = now_ns();
   const auto passed = now - looked_at_;
   if (passed < look_every_ns / 2) stride_ *= 2;
@@ -106,24 +104,23 @@ bool recorder::look_up() {
   until_look_ = stride_;
   looked_at_ = now;
   if (now - sent_at_ >= send_every_ns_ && position_ > base_) send();
-  if (now - asked_at_ < ask_every_ns) return true;
-  asked_at_ = now;
-  recalled_ = sink_.recalled(chunk_);
-  return !recalled_;
 }
 
 void recorder::send() {
   close_run();
   const auto now = now_ns();
-  results_head head{.chunk = chunk_, .offset = base_, .count = position_ - base_, .elapsed_ns = now - sent_at_};
-  if (recalled_) head.returned = count_ - position_;
+  const results_head head{.chunk = chunk_, .offset = base_, .count = position_ - base_, .elapsed_ns = now - sent_at_};
+  std::unique_lock<std::mutex> unread;
+  if (options_.sending != nullptr) unread = std::unique_lock(*options_.sending);
   block_.sending.store(1, std::memory_order_relaxed);
   sink_.deliver(head, {results_.data(), results_.size()}, results_.take_attachments());
   base_ = position_;
   sent_at_ = now_ns();
+  block_.reuses.store(block_.reuses.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  std::atomic_thread_fence(std::memory_order_release);
   // First the base: results that were sent are then nothing to save, whenever the worker dies.
   block_.base.store(base_, std::memory_order_release);
-  block_.finished.store(position_, std::memory_order_release);
+  claim_->finished.store(position_, std::memory_order_release);
   block_.run_at.store(journal_block::no_run, std::memory_order_relaxed);
   block_.bytes.store(no_size, std::memory_order_relaxed);
   block_.sending.store(0, std::memory_order_release);
@@ -134,8 +131,9 @@ void recorder::send() {
 
 void recorder::finish() {
   leave_task();
-  if (position_ > base_ || recalled_) send();
+  if (position_ > base_) send();
   block_.chunk.store(0, std::memory_order_release);
+  block_.passed.store(block_.passed.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
 }  // namespace lenskit::detail

@@ -39,7 +39,6 @@ class counting_sink final : public detail::result_sink {
   void deliver(detail::results_head head, std::span<const std::byte>, std::vector<detail::descriptor>) override {
     results += head.count;
   }
-  bool recalled(std::uint64_t) override { return false; }
   std::int64_t results = 0;
 };
 
@@ -51,7 +50,8 @@ std::int64_t worker_chunk(Fn fn, int count) {
   detail::typed_workplace<no_model, Fn> place(std::make_shared<const no_model>(), fn);
   const auto block = std::make_unique<detail::journal_block>();
   counting_sink sink;
-  detail::recorder recorder(*block, sink, false);
+  block->claim_of(0).open(static_cast<std::uint32_t>(count));
+  detail::recorder recorder(*block, sink, {});
   detail::tasks_head head;
   head.chunk = 1;
   head.count = static_cast<std::uint32_t>(count);

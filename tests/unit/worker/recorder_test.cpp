@@ -25,7 +25,6 @@ class dropping_sink final : public d::result_sink {
   void deliver(d::results_head head, std::span<const std::byte>, std::vector<d::descriptor>) override {
     delivered += head.count;
   }
-  bool recalled(std::uint64_t) override { return false; }
   std::uint32_t delivered = 0;
 };
 
@@ -77,7 +76,8 @@ TEST_CASE("W1: the journal says at each task of a chunk which one runs and holds
   std::iota(arguments.begin(), arguments.end(), 0);
   d::typed_workplace<no_model, function> place(std::make_shared<const no_model>(), task);
   dropping_sink sink;
-  d::recorder recorder(*block, sink, false);
+  block->claim_of(0).open(count);
+  d::recorder recorder(*block, sink, {});
   d::tasks_head head;
   head.chunk = 7;
   head.count = count;

@@ -4,9 +4,10 @@
 #include <lenskit/detail/dispatch/engine.hpp>
 #include <lenskit/detail/engines/local_worker.hpp>
 
+#include <list>
+#include <memory>
 #include <mutex>
-#include <thread>
-#include <vector>
+#include <optional>
 
 namespace lenskit::detail {
 
@@ -15,26 +16,24 @@ class in_process_engine final : public worker_engine {
  public:
   explicit in_process_engine(std::shared_ptr<workplace> place);
 
-  [[nodiscard]] int workers() const noexcept override { return 1; }
-  [[nodiscard]] int depth() const noexcept override { return 1; }
-  [[nodiscard]] std::uint32_t longest_chunk() const noexcept override { return 1; }
-  [[nodiscard]] bool usable(int) const noexcept override { return true; }
-  void send(int, std::shared_ptr<chunk> work) noexcept override;
-  void recall(int, std::uint64_t chunk) noexcept override;
-  void end_worker(int) noexcept override {}
-  [[nodiscard]] std::optional<task_in_hand> in_hand(int) const noexcept override { return std::nullopt; }
-  void report(engine_listener& listener) override;
-  void wait(steady::time_point deadline, bool attending) override;
-  void interrupt() noexcept override {}
-  [[nodiscard]] bool runs_here() const noexcept override { return runner_.load() == std::this_thread::get_id(); }
+  [[nodiscard]] const engine_traits& traits() const noexcept override { return traits_; }
+  [[nodiscard]] int room(int worker) const noexcept override;
+  void send(std::span<order> orders) noexcept override;
+  [[nodiscard]] std::optional<std::uint32_t> take_back(int worker, std::uint64_t chunk,
+                                                       std::uint32_t keep) noexcept override;
+  void end_worker(int, ending) noexcept override {}
+  [[nodiscard]] worker_view look(int, aspect) const noexcept override { return {}; }
+  void report(engine_listener& listener) noexcept override;
+  bool wait(manner how, steady::time_point until) override;
+  void wake(std::chrono::nanoseconds) noexcept override {}
   void shut_down() noexcept override {}
 
  private:
+  const engine_traits traits_{.longest_chunk = 1, .deals_ahead = false};
   local_worker worker_;
-  std::mutex mutex_;             // of the next two: a leader may be on its way while a consumer gives up
-  std::shared_ptr<chunk> work_;  // sent, not yet begun
-  std::vector<frame> messages_;
-  std::atomic<std::thread::id> runner_{};
+  mutable std::mutex mutex_;        // of the next two: a leader may be on its way while a consumer gives up
+  std::optional<assignment> work_;  // sent, not yet begun
+  std::list<results_event> results_;
 };
 
 }  // namespace lenskit::detail

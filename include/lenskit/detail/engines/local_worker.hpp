@@ -1,41 +1,48 @@
-// A worker inside this process: runs chunks at its own workplace and keeps the results as messages.
+// A worker inside this process: runs chunks at its own workplace and keeps the results as events.
 #pragma once
 
-#include <lenskit/detail/dispatch/chunk.hpp>
+#include <lenskit/detail/dispatch/engine.hpp>
 #include <lenskit/detail/worker/body.hpp>
 #include <lenskit/detail/worker/recorder.hpp>
 
-#include <atomic>
+#include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
+#include <mutex>
 
 namespace lenskit::detail {
 
-/// Runs chunks for the engines without processes. One thread at a time.
+/// Runs chunks for the engines without processes. `run` on one thread at a time; the others are the caller's, on any.
 class local_worker final : private result_sink {
  public:
-  /// `deliver` takes each results message, on the thread that runs the chunk.
-  local_worker(std::shared_ptr<workplace> place, std::function<void(frame)> deliver);
+  using receiver = std::function<void(std::list<results_event>)>;
 
-  /// Runs `work`. Throws nothing.
-  void run(const chunk& work) noexcept;
-  /// Makes the running chunk come back after the task in hand. Thread-safe.
-  void recall(std::uint64_t chunk) noexcept { recalled_.store(chunk, std::memory_order_relaxed); }
+  /// `deliver` takes the results, on the thread that runs the chunk; it must not throw. Throws std::bad_alloc.
+  local_worker(int index, std::shared_ptr<workplace> place, receiver deliver);
+
+  /// Takes note of a chunk to come, in the order of `run`; returns the number of its claim.
+  [[nodiscard]] std::uint32_t expect(const assignment& work) noexcept;
+  /// How many more chunks it can expect now.
+  [[nodiscard]] std::uint32_t room() const noexcept;
+  /// See `worker_engine::take_back`.
+  [[nodiscard]] std::uint32_t take_back(std::uint32_t number, std::uint32_t count, std::uint32_t keep) noexcept;
+  /// What the running task keeps back; see `harvest`.
+  [[nodiscard]] std::list<results_event> unsent();
+  /// Runs a chunk. Throws nothing.
+  void run(const assignment& work, std::uint32_t number) noexcept;
 
  private:
   void deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) override;
-  [[nodiscard]] bool recalled(std::uint64_t chunk) override {
-    return recalled_.load(std::memory_order_relaxed) == chunk;
-  }
 
+  const int index_;
   std::shared_ptr<workplace> place_;
-  std::function<void(frame)> deliver_;
+  receiver deliver_;
   std::unique_ptr<journal_block> block_;
+  std::mutex sending_;
+  std::list<results_event> spare_;  // so that results which there is no memory for can be called lost
   recorder recorder_;
-  std::atomic<std::uint64_t> recalled_{0};
+  std::uint32_t expected_ = 0;
 };
-
-/// The message with which a chunk comes back untouched.
-[[nodiscard]] frame returned_message(std::uint64_t chunk, std::uint32_t tasks);
 
 }  // namespace lenskit::detail

@@ -2,16 +2,17 @@
 #pragma once
 
 #include <lenskit/detail/dispatch/engine.hpp>
+#include <lenskit/detail/engines/attendance.hpp>
 #include <lenskit/detail/engines/spawner.hpp>
-#include <lenskit/detail/engines/worker_handle.hpp>
+#include <lenskit/detail/engines/staff.hpp>
 #include <lenskit/detail/os/poller.hpp>
 #include <lenskit/detail/worker/body.hpp>
 #include <lenskit/detail/worker/journal.hpp>
 
 #include <functional>
+#include <list>
 #include <memory>
-#include <mutex>
-#include <vector>
+#include <string>
 
 namespace lenskit::detail {
 
@@ -23,104 +24,60 @@ struct process_options {
 };
 
 /// Starts its workers when it is made and replaces those that die.
-class processes_engine final : public worker_engine, private worker_program {
+class processes_engine final : public worker_engine {
  public:
   /// `place` is inherited by the workers. Throws std::system_error; leaves nothing behind then.
   processes_engine(std::shared_ptr<workplace> place, process_options options);
   ~processes_engine() override;
 
-  [[nodiscard]] int workers() const noexcept override { return options_.workers; }
-  [[nodiscard]] int depth() const noexcept override;
-  [[nodiscard]] std::uint32_t longest_chunk() const noexcept override { return 0; }
-  [[nodiscard]] bool usable(int worker) const noexcept override;
-  void send(int worker, std::shared_ptr<chunk> work) noexcept override;
-  void flush() noexcept override;
-  void recall(int worker, std::uint64_t chunk) noexcept override;
-  void end_worker(int worker) noexcept override;
-  [[nodiscard]] std::optional<task_in_hand> in_hand(int worker) const noexcept override;
-  [[nodiscard]] bool in_transfer(int worker) const noexcept override;
-  [[nodiscard]] std::optional<activity> between_tasks(int worker) const noexcept override;
-  void end_stalled(int worker) noexcept override;
-  [[nodiscard]] std::optional<int> processor(int worker) const noexcept override;
-  void report(engine_listener& listener) override;
-  void wait(steady::time_point deadline, bool attending) override;
-  void rest(std::chrono::nanoseconds most) noexcept override { interrupt_.wait_for(most); }
-  bool watch(std::chrono::nanoseconds most) noexcept override;
-  void interrupt() noexcept override;
-  [[nodiscard]] bool attended() const noexcept override { return true; }
-  void attend() override;
-  void ring_in(std::chrono::nanoseconds delay) noexcept override;
+  [[nodiscard]] const engine_traits& traits() const noexcept override { return traits_; }
+  [[nodiscard]] int room(int worker) const noexcept override;
+  void send(std::span<order> orders) noexcept override;
+  [[nodiscard]] std::optional<std::uint32_t> take_back(int worker, std::uint64_t chunk,
+                                                       std::uint32_t keep) noexcept override;
+  void end_worker(int worker, ending why) noexcept override;
+  [[nodiscard]] worker_view look(int worker, aspect at) const noexcept override;
+  void report(engine_listener& listener) noexcept override;
+  bool wait(manner how, steady::time_point until) override;
+  void wake(std::chrono::nanoseconds delay) noexcept override;
   void stop_working() noexcept override;
   void shut_down() noexcept override;
 
  private:
-  struct event {
-    int worker = 0;
-    std::optional<frame> message{};  // or, if empty:
-    worker_death death{};
-  };
+  void flush(worker_slot& slot, int worker) noexcept;
+  void refresh_levels(const call_plan& plan) noexcept;
+  [[nodiscard]] std::optional<worker_view::task> task_of(int worker) const noexcept;
+  [[nodiscard]] std::optional<worker_view::activity> progress_of(int worker) const noexcept;
 
-  // In the spawner and the workers.
-  // Where tasks have a deadline, that is what ends a stopped worker.
-  [[nodiscard]] bool ends_stopped_workers() const noexcept override { return !options_.keeps_time; }
-  [[noreturn]] void run(int slot, worker_ends ends) noexcept override;
-
-  [[nodiscard]] worker_handle& at(int worker) noexcept { return handles_[static_cast<std::size_t>(worker)]; }
-  [[nodiscard]] worker_ends connect(int worker);
-  void fork_everybody();
-  void open_reports(int worker);
-  void greet(int worker, process started);
-  void flush(int worker) noexcept;
-  void kill_worker(worker_handle& worker) noexcept;
-  void push(int worker, outgoing_message message) noexcept;
-  void push_levels(int worker, const call_state& call);
-
-  // The leader's: collecting.
+  // The leader's:
+  [[nodiscard]] bool watch(steady::time_point until) const noexcept;
+  void collect(steady::time_point until, bool attending);
   void hear(const readiness& ready);
-  void hear_spawner();
-  [[nodiscard]] bool meet(int worker);
   void receive_from(int worker);
-  void take_message(int worker, frame message);
-  bool drain_logs(steady::time_point deadline);
-  void notice_end(int worker);
-  void bury_the_dead();
-  void bury(int worker);
-  [[nodiscard]] steady::time_point own_deadline() const;
+  [[nodiscard]] bool take_messages(worker_slot& slot, int worker);
+  void hear_out(int worker);
+  [[nodiscard]] steady::time_point next_harvest() const noexcept;
+  void harvest_silent();
 
-  // The leader's: mending, under the lock.
-  void start_failed(int worker, const std::string& why);
-  void replace(int worker);
-  void replace_spawner();
-  void kill_overdue() noexcept;
-
-  const std::shared_ptr<workplace> place_;
+  const engine_traits traits_;
+  const std::unique_ptr<worker_program> program_;
   const process_options options_;
   journal journal_;
-  std::vector<worker_handle> handles_;
-  std::mutex handles_mutex_;  // guards `handle` and `reports` of all handles against being replaced
-
-  poller results_;     // what a waiting consumer wants: results, deaths, the spawner, interruptions
-  poller attendance_;  // what the attendant looks after: logs and its bell
-  poller all_;         // both
+  poller results_;  // what a waiting consumer wants: results, deaths, the spawner, interruptions
+  poller all_;      // that, and what the attendant looks after
   wakeup interrupt_;
-  wakeup attend_interrupt_;
-  bell bell_;
-
-  std::size_t log_bytes_ = 0;  // that the last drain_logs passed on
-  std::vector<event> events_;
-  std::vector<event> reported_;  // the last ones, for their room
-  std::vector<int> with_room_;
-  std::string levels_;  // of the loggers, as last sent to workers
-  int levels_version_ = 0;
-  const call_state* levels_checked_for_ = nullptr;
-  steady::time_point levels_checked_at_{};
-  std::uint64_t starts_ = 0;  // workers that were ever heard to run
-  bool spawner_gone_ = false;
-  bool spawner_proven_ = false;  // one of its workers has been ready
+  attendance logs_;
+  std::list<results_event> spare_;  // made before a message is taken out of its connection, or it could be lost
+  std::list<results_event> events_;
+  std::list<death_event> deaths_;
+  struct logger_levels {
+    std::shared_ptr<const std::string> encoded{};
+    int version = 0;
+    const call_plan* checked_for = nullptr;
+    steady::time_point checked_at{};
+  } levels_;
   bool stopping_ = false;
-  std::string broken_;
-  std::string warning_;  // to be logged, which is not done under the lock: sinks are the user's
-  std::unique_ptr<spawner> spawner_;
+  staff staff_;
 };
 
 }  // namespace lenskit::detail

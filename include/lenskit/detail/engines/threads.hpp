@@ -5,11 +5,9 @@
 #include <lenskit/detail/engines/local_worker.hpp>
 #include <lenskit/detail/os/poller.hpp>
 
-#include <condition_variable>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 namespace lenskit::detail {
@@ -21,29 +19,28 @@ class threads_engine final : public worker_engine {
   threads_engine(const workplace& place, int workers);
   ~threads_engine() override;
 
-  [[nodiscard]] int workers() const noexcept override { return static_cast<int>(threads_.size()); }
-  [[nodiscard]] int depth() const noexcept override;
-  [[nodiscard]] std::uint32_t longest_chunk() const noexcept override { return 0; }
-  [[nodiscard]] bool usable(int) const noexcept override { return true; }
-  void send(int worker, std::shared_ptr<chunk> work) noexcept override;
-  void recall(int worker, std::uint64_t chunk) noexcept override;
-  void end_worker(int) noexcept override {}
-  [[nodiscard]] std::optional<task_in_hand> in_hand(int) const noexcept override { return std::nullopt; }
-  void report(engine_listener& listener) override;
-  void wait(steady::time_point deadline, bool attending) override;
-  void interrupt() noexcept override { wakeup_.raise(); }
-  [[nodiscard]] bool runs_here() const noexcept override;
+  [[nodiscard]] const engine_traits& traits() const noexcept override { return traits_; }
+  [[nodiscard]] int room(int worker) const noexcept override;
+  void send(std::span<order> orders) noexcept override;
+  [[nodiscard]] std::optional<std::uint32_t> take_back(int worker, std::uint64_t chunk,
+                                                       std::uint32_t keep) noexcept override;
+  void end_worker(int, ending) noexcept override {}
+  [[nodiscard]] worker_view look(int, aspect) const noexcept override { return {}; }
+  void report(engine_listener& listener) noexcept override;
+  bool wait(manner how, steady::time_point until) override;
+  void wake(std::chrono::nanoseconds) noexcept override { wakeup_.raise(); }
   void shut_down() noexcept override;
 
  private:
-  struct thread_worker;
+  class thread_worker;
 
-  void deliver(int worker, frame message);
+  void deliver(std::list<results_event> results) noexcept;
 
+  const engine_traits traits_;
   wakeup wakeup_;
   poller poller_;
-  std::mutex messages_mutex_;
-  std::vector<std::pair<int, frame>> messages_;
+  std::mutex results_mutex_;
+  std::list<results_event> results_;
   std::vector<std::unique_ptr<thread_worker>> threads_;
 };
 

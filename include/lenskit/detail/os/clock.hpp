@@ -13,6 +13,11 @@ inline std::int64_t now_ns() noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(steady::now().time_since_epoch()).count();
 }
 
+/// `delay` behind `from`; never, if that is beyond what the clock can say (K5).
+inline steady::time_point after(steady::time_point from, std::chrono::nanoseconds delay) noexcept {
+  return delay >= steady::time_point::max() - from ? steady::time_point::max() : from + delay;
+}
+
 /// What `poll` and `epoll_wait` take for "until `deadline`", rounded up; -1 for no deadline
 /// (`steady::time_point::max()`).
 inline int milliseconds_until(steady::time_point deadline) noexcept {

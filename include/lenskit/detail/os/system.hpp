@@ -69,6 +69,7 @@ enum class call {
   flock,
   fstatfs,
   signalfd,
+  membarrier,
 };
 
 /// Where in a worker's life a test can break it, besides at a system call and in the task itself.
@@ -105,8 +106,9 @@ pid_t fork() noexcept;
 int socketpair(int type, int (&fds)[2]) noexcept;  // AF_UNIX, close-on-exec
 int pipe(int (&fds)[2], int flags) noexcept;       // pipe2 with O_CLOEXEC added
 int memfd_create(const char* name, unsigned flags) noexcept;
-int timerfd() noexcept;                                           // monotonic, non-blocking, close-on-exec
-int timerfd_settime(int fd, std::int64_t nanoseconds) noexcept;   // once, from now
+int timerfd() noexcept;                                          // monotonic, non-blocking, close-on-exec
+int timerfd_settime(int fd, std::int64_t nanoseconds) noexcept;  // once, from now
+int membarrier(int command) noexcept;
 int eventfd() noexcept;                                           // non-blocking, close-on-exec
 int signalfd(int signal) noexcept;                                // of one signal; non-blocking, close-on-exec
 int open(const char* path, int flags, mode_t mode = 0) noexcept;  // O_CLOEXEC added

@@ -8,7 +8,6 @@ namespace lenskit::detail {
 enum class message : std::uint8_t {
   // parent to worker
   tasks = 1,   ///< tasks_head, seed, arguments: run these
-  recall = 2,  ///< recall_head: give back what you have not started of a chunk
   levels = 3,  ///< encoded logger levels: filter by these from now on
   // worker to parent
   results = 4,  ///< results_head, runs: how some tasks of a chunk ended
@@ -21,22 +20,18 @@ struct tasks_head {
   std::uint64_t chunk = 0;        ///< names the chunk on this connection
   std::uint64_t first_index = 0;  ///< index in the map call of the chunk's first task
   std::uint32_t count = 0;        ///< tasks that follow
+  std::uint32_t claim = 0;        ///< number of its claim: chunks that were sent to this worker before it
   body_id body = 0;
   std::uint32_t seed_bytes = 0;     ///< length of the encoded seed between this head and the arguments
   std::uint16_t keeps_time = 0;     ///< 1: note when each task started, because tasks have a deadline
   std::uint16_t send_every_us = 0;  ///< send results after about this time, even if the chunk is not finished
-};
-
-struct recall_head {
-  std::uint64_t chunk = 0;
+  std::uint32_t unused = 0;
 };
 
 struct results_head {
   std::uint64_t chunk = 0;
-  std::uint32_t offset = 0;    ///< position in the chunk of the first task covered
-  std::uint32_t count = 0;     ///< tasks whose outcomes follow
-  std::uint32_t returned = 0;  ///< tasks behind those that were recalled before they started
-  std::uint32_t unused = 0;
+  std::uint32_t offset = 0;     ///< position in the chunk of the first task covered
+  std::uint32_t count = 0;      ///< tasks whose outcomes follow
   std::int64_t elapsed_ns = 0;  ///< time the tasks took together
   std::uint64_t reports = 0;    ///< log records and the like that the worker had written before
 };

@@ -100,6 +100,7 @@ class writer {
   /// Sends a descriptor beside the bytes. Throws `persist_error` where the channel cannot carry one.
   void attach(descriptor what);
   [[nodiscard]] std::vector<descriptor> take_attachments();
+  [[nodiscard]] bool has_attachments() const noexcept { return !attachments_.empty(); }
   [[nodiscard]] bool carries_descriptors() const noexcept { return carries_descriptors_; }
   void carry_descriptors(bool can) noexcept { carries_descriptors_ = can; }
 

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -27,16 +28,24 @@ class result_sink {
   virtual ~result_sink() = default;
   /// Takes some results; `head.reports` is the sink's to fill in.
   virtual void deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) = 0;
-  /// Whether the parent wants back what has not started of the chunk in hand.
-  [[nodiscard]] virtual bool recalled(std::uint64_t chunk) = 0;
+};
+
+/// Where a recorder is.
+struct recorder_options {
+  /// Whether this process is a worker: then results may carry descriptors, and a fork of it that returns from a task
+  /// ends there.
+  bool in_worker_process = false;
+  /// Whether the worker sees to memory barriers by itself, at each task: the parent cannot.
+  bool fenced = false;
+  /// Held while results are sent and their room is used again, if there is one: for a reader in the same process.
+  std::mutex* sending = nullptr;
 };
 
 /// Used by the worker's thread only. Reused from chunk to chunk without allocating.
 class recorder {
  public:
-  /// Results are first written to `block`, which may be shared with the parent. `in_worker_process`: whether this
-  /// process is a worker: then results may carry descriptors, and a fork of it that returns from a task ends there.
-  recorder(journal_block& block, result_sink& sink, bool in_worker_process);
+  /// Results are first written to `block`, which may be shared with the parent.
+  recorder(journal_block& block, result_sink& sink, recorder_options options);
 
   /// Notes that the worker waits for its first chunk.
   void be_ready() noexcept { block_.ready.store(1, std::memory_order_release); }
@@ -44,12 +53,16 @@ class recorder {
   /// Starts a chunk. `seed` must outlive it.
   void begin(const tasks_head& chunk, const call_seed& seed);
 
-  /// Starts the next task; false if there is none, or the rest was recalled.
+  /// Starts the next task; false if there is none, or the rest was taken back.
   [[nodiscard]] bool next() {
     if (position_ == count_) return false;
-    if (--until_look_ == 0 && !look_up()) return false;
-    block_.started.store(position_ + 1, std::memory_order_relaxed);
+    if (--until_look_ == 0) look_up();
+    if (!claim_->may_begin(position_, options_.fenced)) [[unlikely]] {
+      count_ = position_;
+      return false;
+    }
     if (keeps_time_) block_.started_at.store(now_ns(), std::memory_order_relaxed);
+    block_.started.store(position_ + 1, std::memory_order_release);
     set_task(*seed_, first_index_ + position_);
     return true;
   }
@@ -81,13 +94,14 @@ class recorder {
     const auto first = position_;
     const auto wanted = std::min(count_ - first, until_look_ - 1);
     const bool fits = !results_.spilled() && results_.size() + sizeof(run_head) + sizeof(result) <= send_above;
-    if (keeps_time_ || wanted == 0 || !fits) return;
+    if (keeps_time_ || options_.fenced || wanted == 0 || !fits) return;
     if (run_at_ == journal_block::no_run) open_run();
     const auto before = results_.size();
     const auto behind =
         first + static_cast<std::uint32_t>(std::min<std::size_t>(wanted, (send_above - before) / sizeof(result)));
     // Whatever a task does to memory, these stay in registers.
     auto& block = block_;
+    auto& claimed = *claim_;
     const auto first_index = first_index_;
     auto position = first;
     auto* into = results_.extend((behind - first) * sizeof(result));
@@ -104,12 +118,16 @@ class recorder {
     block.started.store(behind, std::memory_order_release);
     try {
       while (position != behind) {
+        if (!claimed.may_begin(position, false)) [[unlikely]] {
+          count_ = position;
+          break;
+        }
         go_to_task(first_index + position);
         const result value = task();
         leave_if_forked();
         std::memcpy(into, std::addressof(value), sizeof value);
         into += sizeof value;
-        block.finished.store(++position, std::memory_order_release);
+        claimed.finished.store(++position, std::memory_order_release);
       }
       settle_all(position);
     } catch (...) {
@@ -129,12 +147,14 @@ class recorder {
   void close_run() noexcept;
   void settle() {
     ++position_;
-    if (results_.spilled() || results_.size() > send_above) [[unlikely]] {
+    // The journal keeps no descriptors: a value that has some is sent at once, alone with them, or a crash would take
+    // it along (X1).
+    if (results_.spilled() || results_.size() > send_above || results_.has_attachments()) [[unlikely]] {
       send();
       return;
     }
     block_.bytes.store(results_.size(), std::memory_order_relaxed);
-    block_.finished.store(position_, std::memory_order_release);
+    claim_->finished.store(position_, std::memory_order_release);
   }
   void unencodable();
   // A process that a task forked and that came back as well is not the worker: it must not write to the journal, which
@@ -144,7 +164,7 @@ class recorder {
       leave_fork();
   }
   void leave_fork() const noexcept;
-  [[nodiscard]] bool look_up();
+  void look_up();
   void send();
 
   // A little below the block's room, so that small results never leave it.
@@ -152,6 +172,8 @@ class recorder {
 
   journal_block& block_;
   result_sink& sink_;
+  const recorder_options options_;
+  claim* claim_ = nullptr;  // on the chunk in hand
   writer results_;
   const call_seed* seed_ = nullptr;
   std::uint64_t chunk_ = 0;
@@ -165,11 +187,8 @@ class recorder {
   std::uint32_t stride_ = 1;
   bool keeps_time_ = false;
   std::int64_t send_every_ns_ = 0;
-  bool recalled_ = false;
-  const bool in_worker_process_;
   std::int64_t sent_at_ = 0;
   std::int64_t looked_at_ = 0;
-  std::int64_t asked_at_ = 0;
 };
 
 }  // namespace lenskit::detail

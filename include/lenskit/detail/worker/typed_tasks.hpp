@@ -24,6 +24,10 @@ namespace lenskit::detail {
 template <class... Args>
 inline constexpr std::size_t record_bytes = (wire_bitwise<Args> && ...) ? (sizeof(Args) + ... + 0) : 0;
 
+/// Bytes of one encoded result; 0 if they differ, and each has its length in front.
+template <class R>
+inline constexpr std::size_t result_bytes = wire_bitwise<R> ? sizeof(R) : 0;
+
 /// Writes something whose length is not fixed, with the length in front, so that one that cannot be read does not take
 /// those behind it along.
 template <class Write>

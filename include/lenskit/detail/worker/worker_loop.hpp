@@ -1,14 +1,17 @@
-// A worker process: takes chunks from its stream, runs them, sends results, until the stream closes.
+// A worker process: takes chunks from its link, runs them, sends results, until the link closes.
 #pragma once
 
-#include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/worker/body.hpp>
 #include <lenskit/detail/worker/journal.hpp>
+#include <lenskit/detail/worker/message_link.hpp>
+
+#include <cstddef>
+#include <span>
 
 namespace lenskit::detail {
 
-/// Serves until the parent closes the stream. Throws nothing; a corrupt stream ends the process.
-void serve_tasks(descriptor stream, workplace& place, journal_block& block) noexcept;
+/// Serves until the link is closed. `fenced`: see `recorder_options`. Throws nothing; a corrupt link ends the process.
+void serve_tasks(message_link& link, workplace& place, journal_block& block, bool fenced) noexcept;
 
 /// Runs one chunk at `place`: shared by all engines. `bytes` are the arguments. A body that this process does not know
 /// makes every task of the chunk fail.

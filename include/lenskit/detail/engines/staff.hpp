@@ -1,0 +1,120 @@
+// The worker processes of a pool: asked for, heard of, buried and replaced.
+#pragma once
+
+#include <lenskit/detail/dispatch/engine.hpp>
+#include <lenskit/detail/engines/attendance.hpp>
+#include <lenskit/detail/engines/spawner.hpp>
+#include <lenskit/detail/engines/worker_slot.hpp>
+#include <lenskit/detail/os/poller.hpp>
+#include <lenskit/detail/worker/journal.hpp>
+
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lenskit::detail {
+
+/// What an engine of processes hears of its staff until it reports it.
+struct death_event {
+  int worker = 0;
+  worker_death death{};
+};
+
+/// The leader's, but for what says otherwise. Of a worker between its burial and the installation of its replacement
+/// there is no slot.
+class staff {
+ public:
+  /// Asks for all workers and returns when the first runs. `program` is what they run, and is inherited by them.
+  /// `events` is where streams, deaths and the spawner are watched. Throws std::system_error; leaves nothing behind
+  /// then.
+  staff(worker_program& program, journal& journals, poller& events, attendance& logs, int workers);
+  staff(const staff&) = delete;
+  staff& operator=(const staff&) = delete;
+
+  /// Null if there is none. For others than the leader under the dispatcher's lock.
+  [[nodiscard]] worker_slot* at(int worker) const noexcept { return slots_[static_cast<std::size_t>(worker)].get(); }
+  [[nodiscard]] int size() const noexcept { return static_cast<int>(slots_.size()); }
+  /// When something is to be done that no descriptor tells of.
+  [[nodiscard]] steady::time_point deadline(bool stopping) const noexcept;
+  /// Workers that were ever heard to run.
+  [[nodiscard]] std::uint64_t starts() const noexcept { return starts_; }
+
+  void hear_spawner();
+  void notice_end(int worker) noexcept;
+  /// A worker may speak before the spawner has told that it runs: what it logged cannot be heard until then. False if
+  /// there is no news of it yet.
+  [[nodiscard]] bool meet(int worker);
+  /// Hears out the dead, by `hear_out(worker)`, and adds their deaths to `events`. Throws std::bad_alloc, after which
+  /// it goes on where it was.
+  template <class HearOut>
+  void bury_the_dead(std::list<death_event>& events, HearOut hear_out) {
+    find_lost();
+    for (int worker = 0; worker < size(); ++worker) {
+      auto* slot = at(worker);
+      if (slot == nullptr || !slot->status || slot->told) continue;
+      hear_out(worker);
+      events.splice(events.end(), describe_death(worker, *slot));
+    }
+  }
+  /// Makes everything that replacements take but the processes.
+  void prepare_replacements(bool stopping) noexcept;
+
+  // Under the dispatcher's lock, by the leader.
+  /// A death is told; `start_error`: errno, if the worker never lived.
+  void dismiss(int worker, int start_error) noexcept;
+  /// Replaces what is missing. `listener` hears of a lost spawner, and that there are no workers to be had.
+  void replace(engine_listener& listener) noexcept;
+  /// What stands still may have inherited a lock that a thread of the host held when the spawner was forked (F1): then
+  /// every worker of that spawner has. Or the spawner itself does not get to forking it.
+  void suspect(int worker) noexcept;
+
+  /// Ends every worker and the spawner; bounded. `busy(worker)`: whether it runs a task and has to be told to end.
+  template <class Busy>
+  void end(Busy busy) noexcept {
+    for (int worker = 0; worker < size(); ++worker) close(worker, busy(worker));
+    end_all();
+  }
+  /// What is to be logged, which is not done under the lock: sinks are the user's.
+  [[nodiscard]] std::string take_warning() noexcept { return std::exchange(warning_, {}); }
+
+ private:
+  struct seat {
+    std::unique_ptr<worker_slot> slot{};
+    worker_ends ends{};
+  };
+  struct hiring {
+    int failed = 0;                 // starts in a row
+    int error = 0;                  // errno of the last of them, until it is reported
+    steady::time_point retry_at{};  // when to try again
+    seat prepared{};
+  };
+
+  [[nodiscard]] seat make_seat(int worker);
+  void watch(int worker);
+  void hire_everybody();
+  void greet(int worker, process started);
+  void open_reports(int worker);
+  void find_lost() noexcept;
+  [[nodiscard]] std::list<death_event> describe_death(int worker, worker_slot& slot);
+  void start_failed(int worker, const char* why) noexcept;
+  void seat_prepared(int worker) noexcept;
+  void replace_spawner() noexcept;
+  void close(int worker, bool busy) noexcept;
+  void end_all() noexcept;
+
+  worker_program& program_;
+  journal& journals_;
+  poller& events_;
+  attendance& logs_;
+  std::vector<std::unique_ptr<worker_slot>> slots_;
+  std::vector<hiring> hirings_;
+  std::unique_ptr<spawner> spawner_;
+  std::uint64_t starts_ = 0;
+  bool spawner_gone_ = false;
+  bool spawner_proven_ = false;  // one of its workers has been ready
+  std::string broken_;
+  std::string warning_;
+};
+
+}  // namespace lenskit::detail

@@ -1,0 +1,63 @@
+// A place for a worker process, from the asking for one to the burial of the one that came.
+#pragma once
+
+#include <lenskit/detail/engines/connection.hpp>
+#include <lenskit/detail/log/report_reader.hpp>
+#include <lenskit/detail/os/clock.hpp>
+#include <lenskit/detail/os/descriptor.hpp>
+#include <lenskit/detail/os/process.hpp>
+
+#include <signal.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace lenskit::detail {
+
+/// One worker, and nothing of the one before it: a replacement is another slot. What several threads touch is atomic or
+/// has its lock here; the rest is the dispatcher's lock's, or the leader's.
+struct worker_slot {
+  worker_slot(descriptor stream, descriptor log, journal_block& block)
+      : link(std::move(stream), block), log_end(std::move(log)) {}
+
+  /// Kills it, now or when it is known. Thread-safe.
+  void kill() noexcept {
+    const std::lock_guard held(mutex);
+    unreachable = killed = true;
+    handle.signal(SIGKILL);
+  }
+  /// Sends it a signal, if it is known. Thread-safe.
+  void signal(int number) noexcept {
+    const std::lock_guard held(mutex);
+    handle.signal(number);
+  }
+
+  connection link;
+  std::atomic<bool> running{false};      // it has been heard of; before, what is sent waits in the connection
+  std::atomic<bool> unreachable{false};  // nothing can be sent to it any more
+  std::atomic<bool> killed{false};       // by the pool, because it was of no more use
+
+  // Under the dispatcher's lock:
+  bool end_requested = false;
+  steady::time_point kill_at = steady::time_point::max();
+  int levels_version = 0;  // of the logger levels that it knows
+
+  // The leader's:
+  descriptor log_end;  // read end, until the pid is known
+  std::shared_ptr<report_reader> reports{};
+  pid_t pid = -1;
+  std::optional<steady::time_point> ended_at{};  // when the pidfd said so
+  std::optional<exit_status> status{};
+  bool told = false;                                          // of its death
+  bool writable = false;                                      // its stream has room again
+  steady::time_point harvest_at = steady::time_point::max();  // when to fetch what its task keeps back
+  std::uint32_t harvested = 0;                                // position up to which that has been done ...
+  std::uint64_t harvested_of = 0;                             // ... of this chunk
+
+  std::mutex mutex;  // of the next
+  process handle{};
+};
+
+}  // namespace lenskit::detail

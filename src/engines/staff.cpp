@@ -1,0 +1,342 @@
+#include <lenskit/detail/engines/event_source.hpp>
+#include <lenskit/detail/engines/staff.hpp>
+#include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/worker/crash_handler.hpp>
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+namespace lenskit::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long the spawner may take to report a death that the parent has already seen.
+constexpr auto spawner_patience = 5s;
+
+// Forks that fail in a row, with growing pauses, before a slot is given up for lost: seconds.
+constexpr int most_failed_starts = 8;
+
+std::string summary_of(const worker_death& death) {
+  const auto& report = death.report;
+  if (death.start_error != 0) return fmt::format("a worker could not be forked: {}", std::strerror(death.start_error));
+  if (report.signal) return fmt::format("worker {}: signal {}", death.pid, *report.signal);
+  if (death.lost_with_spawner) return fmt::format("worker {}: lost with the spawner of the workers", death.pid);
+  if (report.exit_code) return fmt::format("worker {}: exit code {}", death.pid, *report.exit_code);
+  return fmt::format("worker {}: ended in an unknown way", death.pid);
+}
+
+}  // namespace
+
+staff::staff(worker_program& program, journal& journals, poller& events, attendance& logs, int workers)
+    : program_(program),
+      journals_(journals),
+      events_(events),
+      logs_(logs),
+      slots_(static_cast<std::size_t>(workers)),
+      hirings_(static_cast<std::size_t>(workers)) {
+  hire_everybody();
+}
+
+// ---- hiring --------------------------------------------------------------------------------------------------------
+
+staff::seat staff::make_seat(int worker) {
+  auto stream = make_stream();
+  auto log = make_pipe();
+  return {std::make_unique<worker_slot>(std::move(stream.first), std::move(log.first), journals_.of(worker)),
+          {std::move(stream.second), std::move(log.second)}};
+}
+
+void staff::watch(int worker) { events_.watch(at(worker)->link.fd(), key_of(event_source::stream, worker)); }
+
+// Forks the spawner and, through it, the workers; those behind the first come when they come.
+void staff::hire_everybody() {
+  std::vector<worker_ends> ends;
+  ends.reserve(slots_.size());
+  for (int worker = 0; worker < size(); ++worker) {
+    journals_.of(worker).reset();
+    auto made = make_seat(worker);
+    slots_[static_cast<std::size_t>(worker)] = std::move(made.slot);
+    watch(worker);
+    ends.push_back(std::move(made.ends));
+  }
+  spawner_ = std::make_unique<spawner>(program_, ends);
+  events_.watch(spawner_->fd(), key_of(event_source::spawner));
+  hear_spawner();
+}
+
+// From now on what the worker logs can be heard.
+void staff::open_reports(int worker) {
+  auto& slot = *at(worker);
+  slot.reports = std::make_shared<report_reader>(std::exchange(slot.log_end, descriptor()), slot.pid, worker);
+}
+
+// Takes up a worker that runs.
+void staff::greet(int worker, process started) {
+  auto& slot = *at(worker);
+  slot.pid = started.pid();
+  hirings_[static_cast<std::size_t>(worker)].failed = 0;
+  ++starts_;
+  open_reports(worker);
+  {
+    const std::lock_guard held(slot.mutex);
+    slot.handle = std::move(started);
+    if (slot.killed) slot.handle.signal(SIGKILL);  // given up before it was known
+  }
+  slot.running = true;
+  try {
+    logs_.hear(worker, slot.reports);
+    events_.watch(slot.handle.pidfd(), key_of(event_source::process, worker));
+  } catch (const std::exception&) {  // a worker that cannot be watched is replaced; the spawner reports its end
+    slot.kill();
+  }
+}
+
+void staff::prepare_replacements(bool stopping) noexcept {
+  for (int worker = 0; worker < size() && !stopping; ++worker) {
+    auto& post = hirings_[static_cast<std::size_t>(worker)];
+    if (at(worker) != nullptr || post.prepared.slot || steady::now() < post.retry_at) continue;
+    try {
+      post.prepared = make_seat(worker);
+    } catch (const std::exception& error) {
+      start_failed(worker, error.what());
+    }
+  }
+}
+
+void staff::seat_prepared(int worker) noexcept {
+  auto& ready = hirings_[static_cast<std::size_t>(worker)].prepared;
+  spawner_proven_ |= journals_.of(worker).ready.load() != 0;
+  journals_.of(worker).reset();
+  auto& slot = slots_[static_cast<std::size_t>(worker)];
+  slot = std::move(ready.slot);
+  const auto ends = std::exchange(ready.ends, {});
+  try {
+    watch(worker);
+    spawner_gone_ |= !spawner_->spawn(worker, ends);
+  } catch (const std::exception& error) {
+    slot.reset();
+    start_failed(worker, error.what());
+  }
+}
+
+void staff::replace(engine_listener& listener) noexcept {
+  if (spawner_gone_) {
+    listener.on_spawner_lost();
+    if (std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; })) replace_spawner();
+  }
+  for (int worker = 0; worker < size() && broken_.empty() && !spawner_gone_; ++worker) {
+    if (at(worker) == nullptr && hirings_[static_cast<std::size_t>(worker)].prepared.slot) seat_prepared(worker);
+  }
+  if (!broken_.empty()) listener.on_broken(std::exchange(broken_, {}));
+}
+
+// What could not be forked or connected is tried again after a pause that grows. As long as one worker lives, the
+// others are merely missed; the engine is broken when none is left and none to be had.
+void staff::start_failed(int worker, const char* why) noexcept try {
+  constexpr auto first_pause = 20ms;
+  constexpr int most_doublings = 6;
+  auto& post = hirings_[static_cast<std::size_t>(worker)];
+  const bool first = std::all_of(hirings_.begin(), hirings_.end(), [](const auto& each) { return each.failed == 0; });
+  post.retry_at = steady::now() + first_pause * (1 << std::min(++post.failed, most_doublings));
+  if (first) warning_ = fmt::format("a worker cannot be started and is missed until it can: {}", why);
+  const bool hopeless =
+      std::all_of(hirings_.begin(), hirings_.end(), [](const auto& each) { return each.failed >= most_failed_starts; });
+  if (hopeless) broken_ = fmt::format("cannot replace a worker: {}", why);
+} catch (const std::exception&) {  // no memory for a message
+}
+
+// The spawner was killed, and every worker with it. Another is forked; it sees the model as it is now.
+void staff::replace_spawner() noexcept try {
+  spawner_gone_ = spawner_proven_ = false;
+  events_.forget(spawner_->fd());
+  spawner_->end();
+  for (auto& each : hirings_) each.prepared = {};
+  try {
+    hire_everybody();
+  } catch (const std::exception& error) {
+    for (auto& each : slots_) each.reset();
+    broken_ = fmt::format("cannot replace the spawner of the workers: {}", error.what());
+  }
+} catch (const std::exception&) {  // no memory for a message
+  broken_ = "no memory";           // short enough to need none
+}
+
+void staff::suspect(int worker) noexcept {
+  for (int each = 0; each < size(); ++each) spawner_proven_ |= journals_.of(each).ready.load() != 0;
+  const auto* slot = at(worker);
+  if (!spawner_proven_ || (slot != nullptr && !slot->running)) spawner_gone_ = true;
+}
+
+// ---- hearing -------------------------------------------------------------------------------------------------------
+
+steady::time_point staff::deadline(bool stopping) const noexcept {
+  if (spawner_gone_ && !stopping) return steady::time_point{};  // found out under the lock
+  auto next = steady::time_point::max();
+  for (std::size_t worker = 0; worker < slots_.size(); ++worker) {
+    const auto* slot = slots_[worker].get();
+    if (slot == nullptr) {
+      if (!stopping) next = std::min(next, hirings_[worker].retry_at);
+      continue;
+    }
+    if (slot->status) return steady::time_point{};  // to be buried
+    if (slot->ended_at) next = std::min(next, *slot->ended_at + spawner_patience);
+    next = std::min(next, slot->kill_at);
+    if (slot->link.clogged()) next = std::min(next, steady::now() + 1ms);
+  }
+  return next;
+}
+
+void staff::hear_spawner() {
+  while (auto news = spawner_->next()) {
+    auto* slot = news->slot >= 0 && news->slot < size() ? at(news->slot) : nullptr;
+    switch (news->what) {
+      case spawner_event::kind::started:
+        if (slot != nullptr) greet(news->slot, std::move(news->worker));
+        break;
+      case spawner_event::kind::ended:
+        if (slot != nullptr && slot->pid == news->pid) slot->status = news->status;
+        break;
+      case spawner_event::kind::failed:
+        if (slot == nullptr) break;
+        hirings_[static_cast<std::size_t>(news->slot)].error = news->error;
+        slot->status = exit_status{};
+        break;
+      case spawner_event::kind::gone:
+        spawner_gone_ = true;
+        events_.forget(spawner_->fd());
+        return;
+    }
+  }
+}
+
+bool staff::meet(int worker) {
+  const auto& slot = *at(worker);
+  if (slot.reports) return true;
+  constexpr int moment_ms = 5;
+  pollfd news{spawner_->fd(), POLLIN, 0};
+  if (!spawner_gone_ && sys::poll(&news, 1, moment_ms) > 0) hear_spawner();
+  return slot.reports != nullptr;
+}
+
+void staff::notice_end(int worker) noexcept {
+  auto* slot = at(worker);
+  if (slot == nullptr || slot->ended_at) return;
+  events_.forget(slot->handle.pidfd());
+  slot->ended_at = steady::now();
+}
+
+// ---- burying -------------------------------------------------------------------------------------------------------
+
+// Workers whose end the spawner does not tell, because it is gone itself or stuck.
+void staff::find_lost() noexcept {
+  for (const auto& slot : slots_) {
+    if (slot && slot->ended_at && !slot->status && steady::now() - *slot->ended_at > spawner_patience)
+      spawner_gone_ = true;
+  }
+  if (!spawner_gone_) return;
+  spawner_->kill();  // it may live, and so may what it has forked and not told of
+  for (const auto& slot : slots_) {
+    if (!slot || slot->status) continue;
+    slot->handle.signal(SIGKILL);
+    slot->handle.signal_group(SIGKILL);  // what the spawner can no longer do
+    const auto until = steady::now() + spawner_patience;
+    // What it runs must not be run by another at the same time. One that was never heard of dies with its spawner.
+    std::ignore = slot->handle ? slot->handle.wait_ended(until) : wait_closed(slot->link.fd(), until);
+    slot->status = exit_status{};
+  }
+}
+
+std::list<death_event> staff::describe_death(int worker, worker_slot& slot) {
+  if (!slot.reports) open_reports(worker);  // the spawner died before it could tell of it
+  std::list<death_event> made(1);
+  made.front().worker = worker;
+  auto& death = made.front().death;
+  death.room.resize(2);
+  death.pid = slot.pid;
+  logs_.forget(worker);
+  slot.reports->finish();
+  death.report.log_tail = slot.reports->last_lines();
+  if (const auto crash = slot.reports->crash()) death.stack = describe_crash(*crash);
+  death.report.signal = slot.status->signal;
+  death.report.exit_code = slot.status->exit_code;
+  death.report.core_dumped = slot.status->core_dumped;
+  death.report.stopped = slot.status->stopped;
+  death.report.peak_memory = slot.status->peak_memory;
+  death.ended_by_pool = slot.end_requested;
+  death.start_error = hirings_[static_cast<std::size_t>(worker)].error;
+  death.report.probably_out_of_memory =
+      slot.status->signal == SIGKILL && !slot.status->stopped && !slot.end_requested && !slot.killed && !spawner_gone_;
+  death.lost_with_spawner = spawner_gone_ && !slot.status->signal && !slot.status->exit_code;
+  death.will = read_last_will(journals_.of(worker));
+  if (death.will.started_at != 0) death.report.elapsed = std::chrono::nanoseconds(now_ns() - death.will.started_at);
+  death.summary =
+      slot.end_requested ? fmt::format("worker {}: stalled outside of a task", slot.pid) : summary_of(death);
+  slot.told = true;
+  return made;
+}
+
+void staff::dismiss(int worker, int start_error) noexcept {
+  auto& slot = slots_[static_cast<std::size_t>(worker)];
+  if (slot->link.open()) events_.forget(slot->link.fd());
+  if (slot->handle && !slot->ended_at) events_.forget(slot->handle.pidfd());
+  slot.reset();
+  auto& post = hirings_[static_cast<std::size_t>(worker)];
+  post.retry_at = {};
+  post.error = 0;
+  if (start_error != 0) start_failed(worker, std::strerror(start_error));
+}
+
+// ---- the end -------------------------------------------------------------------------------------------------------
+
+// A worker ends by itself when its stream closes, unless it runs a task: then it is asked to, and at last made to.
+void staff::close(int worker, bool busy) noexcept {
+  if (worker == 0 && spawner_ && !spawner_gone_) try {
+      hear_spawner();                  // of what it has started in the meantime
+    } catch (const std::exception&) {  // what nobody hears of dies with the spawner
+    }
+  auto* slot = at(worker);
+  if (slot == nullptr) return;
+  if (slot->link.open()) events_.forget(slot->link.fd());
+  slot->link.close();
+  if (busy) slot->signal(SIGTERM);
+}
+
+void staff::end_all() noexcept {
+  if (!spawner_) return;
+  constexpr auto moment = 50ms;
+  const auto settled = steady::now() + moment;
+  for (const auto& slot : slots_) {
+    if (slot && slot->handle && !slot->handle.wait_ended(settled)) slot->handle.signal(SIGTERM);
+  }
+  constexpr auto grace = 1s;
+  const auto deadline = steady::now() + grace;
+  for (const auto& slot : slots_) {
+    if (!slot || !slot->handle) continue;
+    if (!slot->handle.wait_ended(deadline)) {
+      slot->handle.signal(SIGKILL);
+      std::ignore = slot->handle.wait_ended(steady::now() + grace);
+    }
+    slot->handle.signal_group(SIGKILL);  // the spawner does it too, if nobody has killed it
+  }
+  spawner_->end();
+  spawner_.reset();
+  for (int worker = 0; worker < size(); ++worker) {
+    auto* slot = at(worker);
+    if (slot == nullptr) continue;
+    try {
+      if (slot->log_end) open_reports(worker);  // it has run, but was never heard of
+      logs_.forget(worker);
+      if (slot->reports) slot->reports->finish();
+    } catch (const std::exception&) {  // no memory to read them with
+    }
+  }
+}
+
+}  // namespace lenskit::detail
