@@ -254,7 +254,6 @@ void staff::find_lost() noexcept {
 }
 
 std::list<death_event> staff::describe_death(int worker, worker_slot& slot) {
-  if (!slot.reports) open_reports(worker);  // the spawner died before it could tell of it
   std::list<death_event> made(1);
   made.front().worker = worker;
   auto& death = made.front().death;

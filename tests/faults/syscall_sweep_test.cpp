@@ -85,7 +85,7 @@ TEST_CASE("G5: whichever system call of a pool fails, it gives results or a type
     unreached = end == not_reached ? unreached + 1 : 0;
     if (end == not_reached) continue;
     ++calls;
-    CAPTURE(which, error);
+    CAPTURE(which, error, end);
     REQUIRE((end == fine || end == typed_error));
   }
   REQUIRE(calls > 50);

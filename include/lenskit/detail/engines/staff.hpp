@@ -53,6 +53,7 @@ class staff {
     for (int worker = 0; worker < size(); ++worker) {
       auto* slot = at(worker);
       if (slot == nullptr || !slot->status || slot->told) continue;
+      if (!slot->reports) open_reports(worker);  // the spawner died before it could tell of it
       hear_out(worker);
       events.splice(events.end(), describe_death(worker, *slot));
     }
