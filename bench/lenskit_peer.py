@@ -1,6 +1,6 @@
-"""lenskit_peer.py [--quick]: LensKit's own invoker for P1 and P3; one line of JSON a measurement.
+"""lenskit_peer.py [--quick]: LensKit's own invoker for T1 and T3; one line of JSON a measurement.
 
-The recommender of P3 is the one of support/recommender.hpp, as one would write it with NumPy.
+The recommender of T3 is the one of support/recommender.hpp, as one would write it with NumPy.
 """
 import json
 import logging
@@ -40,14 +40,14 @@ def main():
     few = 10_000 if QUICK else 40_000
     with invoker(None, same, WORKERS) as pool:
         list(pool.map(range(100)))
-        report("P1", "chosen chunks", "tasks/s", few, pool, range(few))
+        report("T1", "chosen chunks", "tasks/s", few, pool, range(few))
     random = np.random.default_rng(1)
     n_users = 1_000 if QUICK else 5_000
     users = random.uniform(-1, 1, (n_users, 64)).astype(np.float32)
     items = random.uniform(-1, 1, (60_000, 64)).astype(np.float32)
     with invoker((users, items), recommend, WORKERS) as pool:
         list(pool.map(range(10)))
-        report("P3", "users", "users/s", n_users, pool, range(n_users))
+        report("T3", "users", "users/s", n_users, pool, range(n_users))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// Boost.MPI for P1 and P6: rank 0 sends chunks to the other ranks, two ahead of each, and takes their results in order.
+// Boost.MPI for T1 and T6: rank 0 sends chunks to the other ranks, two ahead of each, and takes their results in order.
 // Run by mpirun with one process more than there are workers, for one measurement.
 #include <support/contest.hpp>
 #include <support/results.hpp>

@@ -1,4 +1,4 @@
-"""python_peers.py [--quick]: the pools of Python for P1 and P6, in turn; one line of JSON a measurement."""
+"""python_peers.py [--quick]: the pools of Python for T1 and T6, in turn; one line of JSON a measurement."""
 import concurrent.futures
 import json
 import multiprocessing
@@ -37,12 +37,12 @@ def main():
             concurrent.futures.ProcessPoolExecutor(WORKERS, mp_context=context) as executor:
         length(executor.map(same, range(WORKERS * 2)))  # starts its workers
         case = "chosen chunks"
-        report("P1", case, "multiprocessing.Pool.map", many, lambda: length(pool.map(same, range(many))))
+        report("T1", case, "multiprocessing.Pool.map", many, lambda: length(pool.map(same, range(many))))
         for chunk in (1, 64, 512):
             count = few if chunk == 1 else many
-            report("P1", case, f"ProcessPoolExecutor, chunksize {chunk}", count,
+            report("T1", case, f"ProcessPoolExecutor, chunksize {chunk}", count,
                    lambda: length(executor.map(same, range(count), chunksize=chunk)))
-            report("P6", "100 pairs", f"ProcessPoolExecutor, chunksize {chunk}", few,
+            report("T6", "100 pairs", f"ProcessPoolExecutor, chunksize {chunk}", few,
                    lambda: length(executor.map(pairs, range(few), chunksize=chunk)))
         try:
             import joblib
@@ -51,7 +51,7 @@ def main():
             return
         with joblib.Parallel(n_jobs=WORKERS) as parallel:
             parallel(joblib.delayed(same)(x) for x in range(WORKERS))
-            report("P1", case, "joblib", few, lambda: length(parallel(joblib.delayed(same)(x) for x in range(few))))
+            report("T1", case, "joblib", few, lambda: length(parallel(joblib.delayed(same)(x) for x in range(few))))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""report.py RESULTS OUT [COMMAND]: gathers the lines of JSON in the directory RESULTS, prints P1 to P11 with the target
-beside each, and writes OUT/results.md and, where matplotlib is installed, the plots of P11.
+"""report.py RESULTS OUT [COMMAND]: gathers the lines of JSON in the directory RESULTS, prints T1 to T11 with the target
+beside each, and writes OUT/results.md and, where matplotlib is installed, the plots of T11.
 """
 import collections
 import json
@@ -77,9 +77,9 @@ def rows(measured):
         for of in ("time", "memory"):
             what = f"growth of {of} with {axis.split(',')[0]} (exponent; 1 is linear)"
             try:
-                yield row("P11", what, growth(measured.curve(f"{axis}, {of}")), targets.MOST, targets.LINEAR, "")
+                yield row("T11", what, growth(measured.curve(f"{axis}, {of}")), targets.MOST, targets.LINEAR, "")
             except (Missing, IndexError):
-                yield "P11", what, "not measured", f"{targets.MOST} {targets.LINEAR:g}", None
+                yield "T11", what, "not measured", f"{targets.MOST} {targets.LINEAR:g}", None
 
 
 def row(id, what, value, sense, limit, unit):
@@ -138,7 +138,7 @@ def plot(measured, out):
             end_x, end_y = curve[-1]
             place.loglog([x for x, _ in curve], [end_y * x / end_x for x, _ in curve], linestyle=":", color="grey")
             place.set_xlabel(axis)
-            place.set_ylabel(f"{of}, {measured.units['P11', case]}")
+            place.set_ylabel(f"{of}, {measured.units['T11', case]}")
             low = min(y for _, y in curve)
             place.set_ylim(bottom=low / 2)
     figure.suptitle("Growth; dotted: linear")
@@ -146,12 +146,12 @@ def plot(measured, out):
     figure.savefig(out / "growth.png", dpi=80)
 
     lengths = [case for case in ("tasks of 1 µs", "tasks of 10 µs", "tasks of 100 µs", "tasks of 1 ms")
-               if ("P2", case, "plain loop") in measured.values]
+               if ("T2", case, "plain loop") in measured.values]
     figure, place = plt.subplots(figsize=(7, 4))
     for name in ("OpenMP dynamic(1)", "lenskit", "tbb pipeline", "std::async"):
-        known = [case for case in lengths if ("P2", case, name) in measured.values]
+        known = [case for case in lengths if ("T2", case, name) in measured.values]
         place.plot([lengths.index(case) for case in known],
-                   [measured.median("P2", case, "plain loop") / measured.median("P2", case, name) for case in known],
+                   [measured.median("T2", case, "plain loop") / measured.median("T2", case, name) for case in known],
                    marker="o", label=name)
     place.set_xticks(range(len(lengths)), [case.removeprefix("tasks of ") for case in lengths])
     place.set_xlabel("length of a task")

@@ -1,4 +1,4 @@
-// The results that tasks of P6 return, the same for every contestant.
+// The results that tasks of T6 return, the same for every contestant.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// P1: what a task costs that does nothing, int -> int. Python's pools and LensKit are measured by python_peers.py and
+// T1: what a task costs that does nothing, int -> int. Python's pools and LensKit are measured by python_peers.py and
 // lenskit_peer.py.
 #include <support/contest.hpp>
 #include <support/mpi.hpp>
@@ -85,7 +85,7 @@ double tbb_for_rate(oneapi::tbb::task_arena& arena, int count) {
 
 void compare(int count, std::size_t chunk, bench::pipe_farm<int, int>& farm) {
   lenskit::invoker pool(no_model{}, same_with_model, {.n_jobs = bench::workers, .chunk_size = chunk});
-  bench::contest contest("P1", "chunks of " + std::to_string(chunk), "tasks/s");
+  bench::contest contest("T1", "chunks of " + std::to_string(chunk), "tasks/s");
   contest.add("lenskit", [&] { return lenskit_rate(pool, count); });
   contest.add("bare pipes", [&] { return pipe_rate(farm, count, chunk); });
   contest.run();
@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
   const int few = many / 40;
   oneapi::tbb::task_arena arena(bench::workers);
 
-  bench::contest as_they_are("P1", "chosen chunks", "tasks/s");
+  bench::contest as_they_are("T1", "chosen chunks", "tasks/s");
   as_they_are.add("lenskit", [&] { return lenskit_rate(pool, many); });
   for (const std::size_t chunk : {512U, 4'096U, 16'384U, 32'768U}) {
     as_they_are.add("bare pipes of " + std::to_string(chunk), [&, chunk] { return pipe_rate(farm, many, chunk); });

@@ -1,4 +1,4 @@
-// P8: results of 1 to 64 MB, against the ways in which two processes can hand such a block over at all.
+// T8: results of 1 to 64 MB, against the ways in which two processes can hand such a block over at all.
 #include <support/child.hpp>
 #include <support/contest.hpp>
 
@@ -224,7 +224,7 @@ void compare(std::size_t megabytes, std::size_t megabytes_in_all) {
   const auto rate_of = [=](auto&& fetch_all) {
     return static_cast<double>(bytes) * count / bench::seconds_of(fetch_all) / 1e9;
   };
-  bench::contest contest("P8", std::to_string(megabytes) + " MB", "GB/s");
+  bench::contest contest("T8", std::to_string(megabytes) + " MB", "GB/s");
   std::vector<std::unique_ptr<bare_workers>> limits;
   for (const auto& how : all_ways()) {
     limits.push_back(std::make_unique<bare_workers>(how, bytes));

@@ -1,4 +1,4 @@
-// P2: speed-up over a plain loop by length of the tasks, and for few and for uneven tasks. Bare pipes are the limit of
+// T2: speed-up over a plain loop by length of the tasks, and for few and for uneven tasks. Bare pipes are the limit of
 // a pool whose workers are processes of their own, beside a parent that hands out tasks and takes their results.
 #include <support/contest.hpp>
 #include <support/pipe_farm.hpp>
@@ -91,7 +91,7 @@ class course {
 
   template <class Pool>
   void run(Pool& pool, bare_pool& bare) const {
-    bench::contest contest("P2", what_, "s");
+    bench::contest contest("T2", what_, "s");
     enter(contest, "plain loop", plain_loop);
     enter(contest, "OpenMP dynamic(1)", openmp_dynamic);
     enter(contest, "tbb pipeline", tbb_pipeline);

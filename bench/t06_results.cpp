@@ -1,4 +1,4 @@
-// P6: results that are more than a number. Python's pools are measured by python_peers.py.
+// T6: results that are more than a number. Python's pools are measured by python_peers.py.
 #include <support/child.hpp>
 #include <support/contest.hpp>
 #include <support/mpi.hpp>
@@ -150,7 +150,7 @@ void measure(const char* what, auto make) {
       no_model{}, [make](const no_model&, int x) { return make(x); }, bench::workers);
   bare_workers limit(make, care::none);
   bare_workers checked(make, care::checked);
-  bench::contest contest("P6", what, "tasks/s");
+  bench::contest contest("T6", what, "tasks/s");
   contest.add("lenskit", [&] {
     return count / bench::seconds_of([&] {
              for (const auto& each : pool.map(std::views::iota(0, count))) bench::keep(each);
@@ -192,7 +192,7 @@ double ns_of(auto&& once) {
 
 void compare_codec() {
   const auto from = bench::make_pairs(1);
-  bench::contest contest("P6", "100 pairs to bytes and back", "ns");
+  bench::contest contest("T6", "100 pairs to bytes and back", "ns");
   contest.add("codec", [&, out = std::make_shared<lenskit::detail::writer>()] {
     return ns_of([&] {
       out->clear();

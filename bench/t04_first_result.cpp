@@ -1,4 +1,4 @@
-// P4: from nothing to the first result: with a small model, and with one of 1 GB that is inherited, stored in shared
+// T4: from nothing to the first result: with a small model, and with one of 1 GB that is inherited, stored in shared
 // memory, or stored before.
 #include <support/child.hpp>
 #include <support/contest.hpp>
@@ -142,7 +142,7 @@ double memcpy_seconds(const factors& model, std::size_t threads) {
 
 void small_model() {
   const auto model = make_model(sizeof(float));
-  bench::contest contest("P4", "small model", "s");
+  bench::contest contest("T4", "small model", "s");
   contest.add("lenskit", [&] { return lenskit_seconds(model, lenskit::persist_method::automatic); });
   contest.add("bare forks", [&] { return forks_seconds(model); });
   contest.add("bare forks by a child", [&] { return forks_by_a_child_seconds(model); });
@@ -151,12 +151,12 @@ void small_model() {
 
 void large_model(std::size_t bytes) {
   const auto model = make_model(bytes);
-  bench::contest inherit("P4", "1 GB inherited", "s");
+  bench::contest inherit("T4", "1 GB inherited", "s");
   inherit.add("lenskit", [&] { return lenskit_seconds(model, lenskit::persist_method::inherit); });
   inherit.add("bare forks", [&] { return forks_seconds(model); });
   inherit.run(bench::sized(9, 5));
 
-  bench::contest shm("P4", "1 GB in shared memory", "s");
+  bench::contest shm("T4", "1 GB in shared memory", "s");
   shm.add("lenskit", [&] { return lenskit_seconds(model, lenskit::persist_method::shm); });
   for (const std::size_t threads : {1U, 2U}) {
     const auto by = " by " + std::to_string(threads) + " threads";
@@ -171,7 +171,7 @@ void stored_model(std::size_t bytes) {
   auto stored = lenskit::persist(make_model(bytes), {.method = lenskit::persist_method::shm});
   auto small = lenskit::persist(make_model(sizeof(float)), {.method = lenskit::persist_method::shm});
   bench::keep(&stored.get());
-  bench::contest contest("P4", "1 GB stored before", "s");
+  bench::contest contest("T4", "1 GB stored before", "s");
   contest.add("lenskit", [&] { return lenskit_seconds(stored, lenskit::persist_method::automatic); });
   contest.add("lenskit, small model", [&] { return lenskit_seconds(small, lenskit::persist_method::automatic); });
   contest.run(bench::sized(31, 15));

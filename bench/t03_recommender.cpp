@@ -1,4 +1,4 @@
-// P3: the top 100 of 60,000 items for 5,000 users. LensKit's invoker is measured by lenskit_peer.py.
+// T3: the top 100 of 60,000 items for 5,000 users. LensKit's invoker is measured by lenskit_peer.py.
 #include <support/child.hpp>
 #include <support/contest.hpp>
 #include <support/recommender.hpp>
@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
     if (got != expected) throw std::runtime_error("a recommendation is wrong");
     return static_cast<double>(model.n_users()) / taken;
   };
-  bench::contest contest("P3", "users", "users/s");
+  bench::contest contest("T3", "users", "users/s");
   contest.add("plain loop", [&] { return rate_of([&] { return plain_loop(model); }); });
   contest.add("OpenMP dynamic(1)", [&] { return rate_of([&] { return openmp_dynamic(model); }); });
   contest.add("independent processes", [&] {

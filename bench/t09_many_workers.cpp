@@ -1,4 +1,4 @@
-// P9: 64 workers instead of 2, whatever the number of cores.
+// T9: 64 workers instead of 2, whatever the number of cores.
 #include <support/contest.hpp>
 #include <support/work.hpp>
 
@@ -25,7 +25,7 @@ void compare(const std::string& what, double task_seconds) {
              for (const auto x : pool.map(tasks)) bench::keep(x);
            });
   };
-  bench::contest contest("P9", what, "tasks/s");
+  bench::contest contest("T9", what, "tasks/s");
   contest.add("2 workers", [&] { return rate_of(few); });
   contest.add("64 workers", [&] { return rate_of(many); });
   contest.run();

@@ -1,4 +1,4 @@
-// P10: log records from a worker to a null sink in the parent, against spdlog's own asynchronous logger.
+// T10: log records from a worker to a null sink in the parent, against spdlog's own asynchronous logger.
 #include <support/contest.hpp>
 
 #include <lenskit/parallel.hpp>
@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
     return records;
   };
   lenskit::invoker pool(no_model{}, log_many, bench::workers);
-  bench::contest contest("P10", "records of one worker", "records/s");
+  bench::contest contest("T10", "records of one worker", "records/s");
   contest.add("lenskit", [&] { return worker_rate(pool, *sink, count); });
   contest.add("spdlog async", [&] { return asynchronous_rate(count); });
   contest.run();

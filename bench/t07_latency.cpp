@@ -1,4 +1,4 @@
-// P7: from asking for one task to its result, on a pool that has nothing else to do. The limits beside the target wait
+// T7: from asking for one task to its result, on a pool that has nothing else to do. The limits beside the target wait
 // as a pool has to: for a result, and for whatever else may happen meanwhile. The same again without idling shows what
 // of it is code and data that the caches have lost.
 #include <support/child.hpp>
@@ -130,7 +130,7 @@ void compare(const std::string& what, int own_core, int other_core) {
     constexpr int rounds = 3;
     constexpr auto cold = std::chrono::milliseconds(3);
     for (const auto& [when, idle] : {std::pair{"", cold}, {", again at once", std::chrono::milliseconds(0)}}) {
-      bench::contest contest("P7", what + when, "µs");
+      bench::contest contest("T7", what + when, "µs");
       contest.add("lenskit", [&, idle = idle] { return median_latency(idle, ask_pool); });
       contest.add("bare pipes", [&, idle = idle] { return median_latency(idle, ask(pipes)); });
       contest.add("bare pipes and epoll", [&, idle = idle] { return median_latency(idle, ask(watched_pipes)); });

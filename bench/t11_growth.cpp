@@ -1,4 +1,4 @@
-// P11: how time and memory grow with the number of tasks, their length, their results, the model and the workers.
+// T11: how time and memory grow with the number of tasks, their length, their results, the model and the workers.
 #include <support/child.hpp>
 #include <support/contest.hpp>
 #include <support/memory.hpp>
@@ -30,8 +30,8 @@ struct factors {
 // One point of a curve, in a process of its own. `time` and `memory` are measured apart: looking at memory takes time.
 void measure(const std::string& axis, double x, const std::string& time_unit, auto&& time, auto&& memory) {
   bench::run_apart([&] {
-    bench::contest("P11", axis + ", time", time_unit, x).add("lenskit", time).run(3);
-    bench::contest("P11", axis + ", memory", "bytes", x).add("lenskit", memory).run(1);
+    bench::contest("T11", axis + ", time", time_unit, x).add("lenskit", time).run(3);
+    bench::contest("T11", axis + ", memory", "bytes", x).add("lenskit", memory).run(1);
   });
 }
 

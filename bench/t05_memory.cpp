@@ -1,4 +1,4 @@
-// P5: the memory of a pool and of its model: the sum of the proportional set sizes of all its processes.
+// T5: the memory of a pool and of its model: the sum of the proportional set sizes of all its processes.
 #include <support/child.hpp>
 #include <support/contest.hpp>
 #include <support/memory.hpp>
@@ -48,7 +48,7 @@ double bytes_of_pool(Model&& model, int n_workers) {
 
 void measure(const char* what, const char* name, auto&& bytes) {
   bench::run_apart([&] {
-    bench::contest contest("P5", what, "bytes");
+    bench::contest contest("T5", what, "bytes");
     contest.add(name, bytes);
     contest.run(1);
   });
