@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <new>
 #include <utility>
 
@@ -16,7 +15,8 @@ dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options o
       options_(std::move(options)),
       now_(options_.now != nullptr ? options_.now : [] { return steady::now(); }),
       owner_(sys::getpid()),
-      at_once_(std::min(usable_processors(), static_cast<std::size_t>(workers()))),
+      processors_(usable_processors()),
+      at_once_(std::min(processors_, static_cast<std::size_t>(workers()))),
       lead_(*this, *engine_, mutex_, now_),
       roster_(*engine_, at_once_),
       blame_(workers(), options_.max_retries, options_.task_timeout),
@@ -176,7 +176,7 @@ void dispatcher::wait_for_news(lock& held, bool attending) {
 // Whether all that is waited for is one short chunk, or one of tasks not known yet, of a worker that runs on another
 // processor than this thread.
 bool dispatcher::may_watch() const noexcept {
-  const int busy = usable_processors() > 1 ? roster_.only_busy() : -1;
+  const int busy = processors_ > 1 ? roster_.only_busy() : -1;
   if (busy < 0 || roster_.of(busy).queued_ns() > static_cast<double>(vigil::longest.count())) return false;
   const auto its_processor = engine_->look(busy, aspect::place).processor;
   return its_processor && its_processor != sys::processor();
@@ -208,20 +208,9 @@ void dispatcher::end_stalled() noexcept {
 // ---- giving out work -----------------------------------------------------------------------------------------------
 
 void dispatcher::feed_workers() noexcept {
-  std::array<order, 16> orders;
+  if (state_.closed || roster_.backlog_empty()) return;
   const auto when = now_();
-  for (bool more = !state_.closed; more;) {
-    std::size_t count = 0;
-    for (; count < orders.size(); ++count) {
-      auto next = roster_.next_order(when);
-      if (!next) break;
-      orders[count] = std::move(*next);
-    }
-    const auto all = std::span(orders).first(count);
-    for (const auto& each : all) roster_.of(each.worker).unsent = 0;
-    if (count > 0) engine_->send(all);
-    more = count == orders.size();
-  }
+  for (auto orders = roster_.deal(when); !orders.empty(); orders = roster_.deal(when)) engine_->send(orders);
 }
 
 // When a worker has nothing to do and nothing waits, it takes over from the one that has most, or that is held up.

@@ -83,10 +83,19 @@ int roster::roomiest() const noexcept {
   return best;
 }
 
-std::optional<order> roster::next_order(steady::time_point now) noexcept {
-  if (backlog_.empty()) return std::nullopt;
-  const int worker = roomiest();
-  if (worker < 0) return std::nullopt;
+std::span<order> roster::deal(steady::time_point now) noexcept {
+  std::size_t count = 0;
+  while (!backlog_.empty() && count < orders_.size()) {
+    const int worker = roomiest();
+    if (worker < 0) break;
+    orders_[count++] = give(worker, now);
+  }
+  const auto dealt = std::span(orders_).first(count);
+  for (const auto& each : dealt) of(each.worker).unsent = 0;
+  return dealt;
+}
+
+order roster::give(int worker, steady::time_point now) noexcept {
   auto work = backlog_.pop_front();
   --work->call->waiting;
   work->call->started += work->unsettled();

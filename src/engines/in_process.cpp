@@ -10,29 +10,29 @@ in_process_engine::in_process_engine(std::shared_ptr<workplace> place)
         results_.splice(results_.end(), results);
       }) {}
 
-int in_process_engine::room(int) const noexcept {
-  const std::lock_guard held(mutex_);
-  return work_ ? 0 : 1;
-}
+int in_process_engine::room(int) const noexcept { return full_.load(std::memory_order_relaxed) ? 0 : 1; }
 
 void in_process_engine::send(std::span<order> orders) noexcept {
   const std::lock_guard held(mutex_);
   work_ = std::move(orders.front().work);
+  full_.store(true, std::memory_order_relaxed);
 }
 
 std::optional<std::uint32_t> in_process_engine::take_back(int, std::uint64_t chunk, std::uint32_t) noexcept {
   const std::lock_guard held(mutex_);
   if (!work_ || work_->chunk != chunk) return 1;  // it runs, or has run
   work_.reset();
+  full_.store(false, std::memory_order_relaxed);
   return 0;
 }
 
 bool in_process_engine::wait(manner how, steady::time_point) {
   if (how != manner::lead) return false;
   std::unique_lock held(mutex_);
+  if (!work_) return false;
   const auto work = std::exchange(work_, std::nullopt);
+  full_.store(false, std::memory_order_relaxed);
   held.unlock();
-  if (!work) return false;
   const serving_scope serving(*this);
   worker_.run(*work, worker_.expect(*work));
   return true;

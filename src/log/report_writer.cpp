@@ -8,7 +8,7 @@
 
 namespace lenskit::detail {
 
-std::atomic<bool> reports_are_foreign{false};
+bool reports_are_foreign = false;
 
 namespace {
 
@@ -30,7 +30,7 @@ thread_local constinit cached_thread cached{0, 0};
 void note_fork() {
   generation.fetch_add(1, std::memory_order_relaxed);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()), std::memory_order_relaxed);
-  reports_are_foreign.store(true, std::memory_order_relaxed);
+  reports_are_foreign = true;
   dropped.store(0, std::memory_order_relaxed);  // the worker itself tells about its own
 }
 
@@ -138,7 +138,7 @@ void start_reports(int pipe_fd) noexcept {
   if (!registered.exchange(true)) sys::at_fork_in_child(note_fork);
   generation.fetch_add(1);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()));
-  reports_are_foreign.store(false);
+  reports_are_foreign = false;
   begun.store(0);
   dropped.store(0);
   stuck_since.store(0);

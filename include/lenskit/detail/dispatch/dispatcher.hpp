@@ -137,6 +137,7 @@ class dispatcher final : private engine_listener, private led_pool {
   const dispatch_options options_;
   const leadership::clock now_;
   const pid_t owner_;
+  const std::size_t processors_;
   const std::size_t at_once_;
 
   std::mutex mutex_;

@@ -6,10 +6,12 @@
 #include <lenskit/detail/dispatch/engine.hpp>
 #include <lenskit/detail/os/clock.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace lenskit::detail {
@@ -39,7 +41,7 @@ class lane {
   /// How long it has to work at its chunks, as far as that is known.
   [[nodiscard]] double queued_ns() const noexcept;
 
-  int unsent = 0;                      ///< chunks that it has been given and the engine has not
+  int unsent = 0;                      ///< chunks of the dealing under way, which the engine has not been given
   steady::time_point progressed_at{};  ///< when it was last heard of, or given something while it had nothing
   steady::time_point spared_until{};   ///< there was nothing to be taken back from it just now
 
@@ -69,9 +71,9 @@ class roster {
   /// A chunk waits, behind all others or in front of them.
   void enqueue(std::shared_ptr<chunk> work) noexcept;
   void enqueue_first(std::shared_ptr<chunk> work) noexcept;
-  /// Gives the next waiting chunk to the worker with the least to do among those with room. Nothing if there is no such
-  /// chunk, or no such worker.
-  [[nodiscard]] std::optional<order> next_order(steady::time_point now) noexcept;
+  /// Deals out waiting chunks, each to the worker with the least to do among those with room: as many orders as fit into
+  /// one dealing, which are valid until the next; empty if there is no such chunk, or no such worker.
+  [[nodiscard]] std::span<order> deal(steady::time_point now) noexcept;
   /// A worker has nothing more to say of a chunk.
   std::shared_ptr<chunk> take_from(int worker, chunk& work) noexcept;
   /// Nothing of a call waits any more.
@@ -96,6 +98,7 @@ class roster {
 
  private:
   [[nodiscard]] int roomiest() const noexcept;
+  [[nodiscard]] order give(int worker, steady::time_point now) noexcept;
   [[nodiscard]] bool anybody_idle() const noexcept;
   [[nodiscard]] steady::duration patience() const noexcept;
   [[nodiscard]] double worth_of(const lane& in, steady::time_point now) const noexcept;
@@ -107,6 +110,7 @@ class roster {
   std::size_t outstanding_ = 0;
   std::size_t busy_ = 0;  // workers that have something
   std::uint64_t next_name_ = 1;
+  std::array<order, 16> orders_{};  // of one dealing
 };
 
 }  // namespace lenskit::detail

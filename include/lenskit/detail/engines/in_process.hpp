@@ -4,6 +4,7 @@
 #include <lenskit/detail/dispatch/engine.hpp>
 #include <lenskit/detail/engines/local_worker.hpp>
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -31,8 +32,9 @@ class in_process_engine final : public worker_engine {
  private:
   const engine_traits traits_{.longest_chunk = 1, .deals_ahead = false};
   local_worker worker_;
-  mutable std::mutex mutex_;        // of the next two: a leader may be on its way while a consumer gives up
+  std::mutex mutex_;                // of the next two: a leader may be on its way while a consumer gives up
   std::optional<assignment> work_;  // sent, not yet begun
+  std::atomic<bool> full_{false};   // whether there is any
   std::list<results_event> results_;
 };
 

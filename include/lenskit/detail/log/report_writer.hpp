@@ -36,11 +36,12 @@ void start_reports(int pipe_fd) noexcept;
 /// Writes one report. False if it was dropped, wholly or from some fragment on. Async-signal-safe; keeps errno.
 bool write_report(report_kind kind, patience wait, std::initializer_list<report_part> parts) noexcept;
 
-extern std::atomic<bool> reports_are_foreign;
+/// Written only in a process that has just been forked, by its one thread.
+extern bool reports_are_foreign;
 
 /// Whether this process is a fork of the one that called `start_reports`, and has not called it itself. Asked for each
 /// task.
-[[nodiscard]] inline bool reports_for_another() noexcept { return reports_are_foreign.load(std::memory_order_relaxed); }
+[[nodiscard]] inline bool reports_for_another() noexcept { return reports_are_foreign; }
 
 /// The number of reports that this process has begun to write, on all its threads, the dropped ones included. A reader
 /// that has seen as many has seen everything written before this was called.

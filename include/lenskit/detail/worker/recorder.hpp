@@ -102,8 +102,8 @@ class recorder {
     // Whatever a task does to memory, these stay in registers.
     auto& block = block_;
     auto& claimed = *claim_;
-    const auto first_index = first_index_;
     auto position = first;
+    auto index = first_index_ + first;
     auto* into = results_.extend((behind - first) * sizeof(result));
     const auto settle_all = [&](std::uint32_t started) {
       until_look_ -= started - first;
@@ -113,7 +113,7 @@ class recorder {
       block.started.store(started, std::memory_order_release);
     };
     // What the parent has to know of these tasks is told by one number, `finished`.
-    set_task(*seed_, first_index + first);
+    set_task(*seed_, index);
     block.value_bytes.store(sizeof(result), std::memory_order_relaxed);
     block.started.store(behind, std::memory_order_release);
     try {
@@ -122,7 +122,7 @@ class recorder {
           count_ = position;
           break;
         }
-        go_to_task(first_index + position);
+        go_to_task(index++);
         const result value = task();
         leave_if_forked();
         std::memcpy(into, std::addressof(value), sizeof value);
