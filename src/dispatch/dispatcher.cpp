@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace lenskit::detail {
@@ -266,8 +268,14 @@ void dispatcher::lead(lock& held, bool attending) {
   held.unlock();
   if (rests) engine_->rest(rest);
   if (watches) vigil_.ended(engine_->watch(vigil::longest));
-  engine_->wait(deadline, attending);
+  std::string lost;
+  try {
+    engine_->wait(deadline, attending);
+  } catch (const std::system_error& error) {  // without its descriptors it will never hear of a worker again (H4)
+    lost = error.what();
+  }
   held.lock();
+  if (!lost.empty()) break_pool(lost);
   engine_->report(*this);
   enforce_deadlines();
   find_stalled();
@@ -277,8 +285,14 @@ void dispatcher::lead(lock& held, bool attending) {
 
 void dispatcher::attend_while_open() {
   for (;;) {
-    engine_->attend();
+    std::string lost;
+    try {
+      engine_->attend();
+    } catch (const std::system_error& error) {
+      lost = error.what();
+    }
     lock held(mutex_);
+    if (!lost.empty()) return break_pool(lost);
     if (closed_) return;
     stop_if_requested();
     bell_set_ = false;

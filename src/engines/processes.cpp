@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <utility>
@@ -185,6 +186,9 @@ void processes_engine::flush(int worker) noexcept {
     handle.unreachable = true;
     // It has closed its end, or is gone: reading will tell. Any other error would leave it waiting for ever.
     if (!peer_is_gone(last.error)) kill_worker(handle);
+    // Somebody has closed it, and probably all others: no signal reaches the worker, and nothing tells of its death.
+    if (last.error == EBADF || last.error == ENOTSOCK)
+      broken_ = fmt::format("the program has closed a descriptor of this library: {}", std::strerror(last.error));
     return;
   }
   const bool waits = !handle.outgoing.empty();
