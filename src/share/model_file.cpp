@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/memory_room.hpp>
 #include <lenskit/detail/share/model_directory.hpp>
@@ -88,6 +89,7 @@ model_file make_model_file(const model_parts& parts, const file_choice& choice) 
   if (where.empty()) where = default_model_directory();
   const model_directory directory(where);
   directory.sweep();
+  const file_limit_shield shield;
   return fill(parts, choice, directory);
 }
 
