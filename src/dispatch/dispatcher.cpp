@@ -1,5 +1,6 @@
 #include <lenskit/detail/dispatch/dispatcher.hpp>
 #include <lenskit/detail/os/crew.hpp>
+#include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 
 #include <fmt/format.h>
@@ -43,7 +44,7 @@ dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options o
       processors_(usable_processors()),
       at_once_(std::min(processors_, static_cast<std::size_t>(engine_->workers()))),
       lanes_(static_cast<std::size_t>(engine_->workers())) {
-  if (engine_->attended()) attendant_ = std::thread([this] { attend_while_open(); });
+  if (engine_->attended()) attendant_ = quiet_thread([this] { attend_while_open(); });
   if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});
 }
 

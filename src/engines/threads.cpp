@@ -1,4 +1,5 @@
 #include <lenskit/detail/engines/threads.hpp>
+#include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
 
@@ -19,7 +20,7 @@ struct threads_engine::thread_worker {
       : owner(engine),
         index(number),
         worker(std::move(place), [this](frame message) { owner.deliver(index, std::move(message)); }) {
-    thread = std::thread([this] { serve(); });
+    thread = quiet_thread([this] { serve(); }, thread_role::tasks);
   }
 
   void serve() {
