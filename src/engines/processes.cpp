@@ -5,6 +5,7 @@
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/child.hpp>
+#include <lenskit/detail/os/output.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
@@ -119,6 +120,7 @@ void processes_engine::greet(int worker, process started) {
 
 void processes_engine::run(int slot, worker_ends ends) noexcept {
   report_crashes();
+  print_by_lines();
   journal_.keep_only(slot);
   start_worker_logging(ends.log.release());
   if (options_.enter_worker) options_.enter_worker(slot);
@@ -255,6 +257,7 @@ std::optional<worker_engine::activity> processes_engine::between_tasks(int worke
   seen.started = block.started.load(std::memory_order_acquire);
   seen.finished = block.finished.load(std::memory_order_acquire);
   if (seen.chunk != 0 && seen.started > seen.finished) return std::nullopt;
+  if (block.printing.load(std::memory_order_acquire) != 0) return std::nullopt;  // it waits for a reader of its output
   seen.base = block.base.load(std::memory_order_acquire);
   seen.bytes_moved = handle.bytes_sent + handle.bytes_received;
   if (handle.state == worker_state::starting) seen.bytes_moved += starts_;  // its turn will come

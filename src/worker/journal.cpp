@@ -27,6 +27,7 @@ void journal::reset(int worker) noexcept {
   block.bytes.store(0);
   block.started_at.store(0);
   block.chunk_started_at.store(0);
+  block.printing.store(0);
   block.ready.store(0);
   block.sending.store(0);
   block.news.store(0);

@@ -4,17 +4,15 @@
 #include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/os/child.hpp>
 #include <lenskit/detail/os/message_block.hpp>
+#include <lenskit/detail/os/output.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/frame.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/recorder.hpp>
 #include <lenskit/detail/worker/worker_loop.hpp>
 
-#include <stdio_ext.h>
-
 #include <cxxabi.h>
 #include <algorithm>
-#include <cstdio>
 #include <iterator>
 #include <optional>
 #include <vector>
@@ -155,14 +153,17 @@ class worker final : public result_sink {
     seed_bytes_.assign(bytes.begin(), bytes.end());
   }
 
-  // What a task printed must not wait for a buffer to fill: the process may never end in a way that empties it.
-  static void flush_output() noexcept {
-    if (::__fpending(stdout) > 0) std::fflush(stdout);
+  // What a task printed must not wait for a buffer to fill: the process may never end in a way that empties it. Whoever
+  // reads it may pause for as long as he likes (failure H4).
+  void flush_output() noexcept {
+    block_.printing.store(1, std::memory_order_release);
+    write_output();
+    block_.printing.store(0, std::memory_order_release);
   }
 
   descriptor stream_;
   workplace& place_;
-  const journal_block& block_;
+  journal_block& block_;
   recorder recorder_;
   frame_reader incoming_;
   std::vector<tasks_message> queue_;
