@@ -1,5 +1,7 @@
 #include <lenskit/detail/dispatch/dispatcher.hpp>
+#include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/os/crew.hpp>
+#include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 
@@ -44,7 +46,12 @@ dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options o
       processors_(usable_processors()),
       at_once_(std::min(processors_, static_cast<std::size_t>(engine_->workers()))),
       lanes_(static_cast<std::size_t>(engine_->workers())) {
-  if (engine_->attended()) attendant_ = quiet_thread([this] { attend_while_open(); });
+  try {
+    if (engine_->attended()) attendant_ = quiet_thread([this] { attend_while_open(); });
+  } catch (const std::system_error& error) {  // workers are there: better without it than without them
+    log_warning(fmt::format("no thread to look after workers while nobody waits for them: {}",
+                            error_text(error.code().value())));
+  }
   if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});
 }
 

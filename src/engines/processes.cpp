@@ -5,6 +5,7 @@
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/child.hpp>
+#include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/output.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/reader.hpp>
@@ -50,10 +51,11 @@ processes_engine::~processes_engine() { shut_down(); }
 
 int processes_engine::depth() const noexcept { return most_chunks_per_worker; }
 
-// Makes the connections of a worker to come, and returns its ends.
-worker_ends processes_engine::connect(int worker) {
+// Makes the connections of a worker to come, and returns its ends. Throws if they would not leave `spare` descriptors.
+worker_ends processes_engine::connect(int worker, int spare) {
   auto stream = make_stream();
   auto log = make_pipe();
+  if (!descriptors_left(spare, log.second.get())) throw_errno("cannot create a worker's connection", EMFILE);
   auto& handle = at(worker);
   results_.watch(stream.first.get(), key_of(source::stream, worker));
   handle.stream = std::move(stream.first);
@@ -77,11 +79,22 @@ worker_ends processes_engine::connect(int worker) {
   return {std::move(stream.second), std::move(log.second)};
 }
 
-// Forks the spawner and, through it, the workers; those behind the first come when they come.
+// Forks the spawner and, through it, the first workers, which come when they come; the leader asks for the others
+// (report). Where descriptors are few, there are fewer workers.
 void processes_engine::fork_everybody() {
+  constexpr int of_spawner = 3;  // both ends of its connection, and its handle
   std::vector<worker_ends> seats;
-  seats.reserve(handles_.size());
-  for (int worker = 0; worker < options_.workers; ++worker) seats.push_back(connect(worker));
+  const int first = std::min(options_.workers, spawner::most_unanswered());
+  for (int worker = 0; worker < first; ++worker) {
+    try {
+      seats.push_back(connect(worker, worker == 0 ? 0 : of_spawner + worker + 1 + left_for_others));
+    } catch (const std::system_error& error) {
+      if (worker == 0) throw;
+      start_failed(error.what());
+      break;
+    }
+  }
+  unanswered_ = static_cast<int>(seats.size());
   spawner_ = std::make_unique<spawner>(static_cast<worker_program&>(*this), seats);
   results_.watch(spawner_->fd(), key_of(source::spawner));
   hear_spawner();
@@ -99,7 +112,11 @@ void processes_engine::open_reports(int worker) {
 void processes_engine::greet(int worker, process started) {
   auto& handle = at(worker);
   handle.pid = started.pid();
-  handle.failed_starts = 0;
+  failures_in_a_row_ = 0;
+  next_start_at_ = {};
+  starts_at_once_ = std::min(2 * starts_at_once_, spawner::most_unanswered());
+  misses_workers_ = misses_workers_ && std::any_of(handles_.begin(), handles_.end(),
+                                                   [](const auto& each) { return each.state == worker_state::vacant; });
   ++starts_;
   open_reports(worker);
   {

@@ -5,6 +5,7 @@
 #include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/log/progress_board.hpp>
 #include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
@@ -26,7 +27,7 @@ using namespace std::chrono_literals;
 // How long the spawner may take to report a death that the parent has already seen.
 constexpr auto spawner_patience = 5s;
 
-// Forks that fail in a row, with growing pauses, before a slot is given up for lost: seconds.
+// Starts that fail in a row, with growing pauses, while there is no worker, before the pool is given up: seconds.
 constexpr int most_failed_starts = 8;
 
 // While workers log without a pause, the attendant lets records pile up: to be woken for each would cost the workers
@@ -41,14 +42,16 @@ constexpr auto log_rest = 300us;
 steady::time_point processes_engine::own_deadline() const {
   auto deadline = steady::time_point::max();
   if (spawner_gone_ && !stopping_) return steady::time_point{};  // found out under the lock
+  bool missing = false;
   for (const auto& handle : handles_) {
     if (handle.status && handle.state != worker_state::vacant) return steady::time_point{};  // to be buried
     deadline = std::min(deadline, handle.kill_at);
-    if (handle.state == worker_state::vacant && !stopping_) deadline = std::min(deadline, handle.retry_at);
+    missing |= handle.state == worker_state::vacant;
     if (handle.ended_at != steady::time_point{} && !handle.status) {
       deadline = std::min(deadline, handle.ended_at + spawner_patience);
     }
   }
+  if (missing && !stopping_ && may_start()) deadline = std::min(deadline, next_start_at_);
   return deadline;
 }
 
@@ -96,6 +99,8 @@ void processes_engine::hear(const readiness& ready) {
 
 void processes_engine::hear_spawner() {
   while (auto news = spawner_->next()) {
+    const bool answers = news->what == spawner_event::kind::started || news->what == spawner_event::kind::failed;
+    if (answers) unanswered_ = std::max(unanswered_ - 1, 0);
     switch (news->what) {
       case spawner_event::kind::started: greet(news->slot, std::move(news->worker)); break;
       case spawner_event::kind::ended:
@@ -286,8 +291,8 @@ void processes_engine::report(engine_listener& listener) {
       const std::lock_guard held(handles_mutex_);
       handle.handle = process();
     }
-    handle.retry_at = {};
-    if (each.death.start_error != 0) start_failed(each.worker, std::strerror(each.death.start_error));
+    if (each.death.start_error != 0) start_failed(error_text(each.death.start_error));
+    if (each.death.start_error == 0) next_start_at_ = {};  // what it held can be had again
     listener.on_death(each.worker, std::move(each.death));
   }
   for (const int worker : std::exchange(with_room_, {})) {
@@ -297,24 +302,25 @@ void processes_engine::report(engine_listener& listener) {
   if (stopping_) return;
   if (spawner_gone_) listener.on_spawner_lost();
   if (spawner_gone_ && !stopping_) replace_spawner();
-  for (int worker = 0; worker < options_.workers && !stopping_ && broken_.empty(); ++worker) {
-    if (at(worker).state == worker_state::vacant && steady::now() >= at(worker).retry_at) replace(worker);
+  for (int worker = 0; worker < options_.workers && !stopping_ && broken_.empty() && may_start(); ++worker) {
+    if (at(worker).state == worker_state::vacant && steady::now() >= next_start_at_) replace(worker);
   }
   if (!broken_.empty()) listener.on_broken(std::exchange(broken_, {}));
 }
 
 // What could not be forked or connected is tried again after a pause that grows. As long as one worker lives, the
 // others are merely missed; the engine is broken when none is left and none to be had.
-void processes_engine::start_failed(int worker, const std::string& why) {
+void processes_engine::start_failed(const std::string& why) {
   constexpr auto first_pause = 20ms;
   constexpr int most_doublings = 6;
-  auto& handle = at(worker);
-  if (std::all_of(handles_.begin(), handles_.end(), [](const auto& each) { return each.failed_starts == 0; }))
-    warning_ = fmt::format("a worker cannot be started and is missed until it can: {}", why);
-  handle.retry_at = steady::now() + first_pause * (1 << std::min(++handle.failed_starts, most_doublings));
-  const bool hopeless = std::all_of(handles_.begin(), handles_.end(),
-                                    [](const auto& each) { return each.failed_starts >= most_failed_starts; });
-  if (hopeless) broken_ = fmt::format("cannot replace a worker: {}", why);
+  starts_at_once_ = 1;
+  if (failures_in_a_row_ > 0 && steady::now() < next_start_at_) return;  // asked for together with the one before it
+  if (!misses_workers_) warning_ = fmt::format("a worker cannot be started and is missed until it can: {}", why);
+  misses_workers_ = true;
+  next_start_at_ = steady::now() + first_pause * (1 << std::min(++failures_in_a_row_, most_doublings));
+  const bool nobody = std::all_of(handles_.begin(), handles_.end(),
+                                  [](const auto& each) { return each.state == worker_state::vacant; });
+  if (nobody && failures_in_a_row_ >= most_failed_starts) broken_ = fmt::format("cannot replace a worker: {}", why);
 }
 
 void processes_engine::replace(int worker) {
@@ -322,13 +328,14 @@ void processes_engine::replace(int worker) {
   spawner_proven_ |= journal_.of(worker).ready.load() != 0;
   journal_.reset(worker);
   try {
-    const auto ends = connect(worker);
+    const auto ends = connect(worker, 1 + left_for_others);
     spawner_gone_ = !spawner_->spawn(worker, ends);
+    ++unanswered_;
     return;
   } catch (const std::exception& error) {
     handle.stream.reset();
     handle.state = worker_state::vacant;
-    start_failed(worker, error.what());
+    start_failed(error.what());
   }
 }
 

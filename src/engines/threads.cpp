@@ -1,7 +1,11 @@
 #include <lenskit/detail/engines/threads.hpp>
+#include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -56,6 +60,10 @@ threads_engine::threads_engine(const workplace& place, int workers) {
     for (int index = 0; index < workers; ++index) {
       threads_.push_back(std::make_unique<thread_worker>(*this, index, place.clone()));
     }
+  } catch (const std::system_error& error) {
+    if (threads_.empty()) throw_errno("cannot create a worker's thread", error.code().value());
+    log_warning(fmt::format("{} of {} workers are missed: {}", workers - this->workers(), workers,
+                            error_text(error.code().value())));
   } catch (...) {
     shut_down();
     throw;

@@ -102,6 +102,20 @@ int descriptor::release() noexcept {
 
 gate_lock descriptor_gate() { return gate_lock(current_gate().mutex); }
 
+bool descriptors_left(int count, int fd) noexcept {
+  // The kernel gives out the lowest number that is free: where that is low, so far from the limit nobody need count.
+  const auto limit = sys::descriptor_limit();
+  if (static_cast<std::uint64_t>(fd) + static_cast<std::uint64_t>(count) < limit / 2) return true;
+  const auto gate = descriptor_gate();
+  std::array<descriptor, 64> taken;
+  const auto wanted = std::min(static_cast<std::size_t>(count), taken.size());
+  for (std::size_t i = 0; i < wanted; ++i) {
+    taken[i] = descriptor(sys::dup(fd));
+    if (!taken[i]) return false;
+  }
+  return true;
+}
+
 void close_inherited(std::initializer_list<int> keep) noexcept {
   generation.fetch_add(1);
   for (std::size_t word = 0; word <= highest_word.load(); ++word) {

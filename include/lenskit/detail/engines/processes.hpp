@@ -66,7 +66,7 @@ class processes_engine final : public worker_engine, private worker_program {
   [[noreturn]] void run(int slot, worker_ends ends) noexcept override;
 
   [[nodiscard]] worker_handle& at(int worker) noexcept { return handles_[static_cast<std::size_t>(worker)]; }
-  [[nodiscard]] worker_ends connect(int worker);
+  [[nodiscard]] worker_ends connect(int worker, int spare);
   void fork_everybody();
   void open_reports(int worker);
   void greet(int worker, process started);
@@ -88,10 +88,13 @@ class processes_engine final : public worker_engine, private worker_program {
   [[nodiscard]] steady::time_point own_deadline() const;
 
   // The leader's: mending, under the lock.
-  void start_failed(int worker, const std::string& why);
+  [[nodiscard]] bool may_start() const noexcept { return unanswered_ < starts_at_once_; }
+  void start_failed(const std::string& why);
   void replace(int worker);
   void replace_spawner();
   void kill_overdue() noexcept;
+
+  static constexpr int left_for_others = 8;  // descriptors that no worker but the first takes from the program
 
   const std::shared_ptr<workplace> place_;
   const process_options options_;
@@ -115,6 +118,12 @@ class processes_engine final : public worker_engine, private worker_program {
   const call_state* levels_checked_for_ = nullptr;
   steady::time_point levels_checked_at_{};
   std::uint64_t starts_ = 0;  // workers that were ever heard to run
+  // Starting workers, by the leader. One at a time after a failure, and twice as many after each success.
+  int unanswered_ = 0;  // asked for, and the spawner has not told of them
+  int starts_at_once_ = spawner::most_unanswered();
+  int failures_in_a_row_ = 0;
+  bool misses_workers_ = false;  // and has said so
+  steady::time_point next_start_at_{};
   bool spawner_gone_ = false;
   bool spawner_proven_ = false;  // one of its workers has been ready
   bool stopping_ = false;

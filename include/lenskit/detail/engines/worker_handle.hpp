@@ -78,9 +78,7 @@ struct worker_handle {
   std::uint64_t bytes_received = 0;        // (leader)
   steady::time_point ended_at{};           // (leader) when the pidfd said so
   std::optional<exit_status> status;       // (leader)
-  int failed_starts = 0;                   // (leader)
-  int start_error = 0;                     // (leader) errno of the last of them, until it is reported
-  steady::time_point retry_at{};           // (leader)
+  int start_error = 0;                     // (leader) errno of a start that failed, until it is reported
 };
 
 }  // namespace lenskit::detail
