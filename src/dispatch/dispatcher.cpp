@@ -1,5 +1,6 @@
 #include <lenskit/detail/dispatch/dispatcher.hpp>
 #include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/crew.hpp>
 #include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/signals.hpp>
@@ -197,6 +198,7 @@ task_counts dispatcher::counts(const call_state& call) {
 
 void dispatcher::shut_down() noexcept {
   if (!own_process()) return;
+  const cancel_shield shield;
   lock held(mutex_);
   closed_ = true;
   backlog_.clear();

@@ -1,4 +1,5 @@
 #include <lenskit/detail/dispatch/task_stream.hpp>
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/message_block.hpp>
 #include <lenskit/detail/wire/exception.hpp>
 #include <lenskit/progress.hpp>
@@ -32,6 +33,7 @@ task_stream::task_stream(std::shared_ptr<dispatcher> pool, std::unique_ptr<task_
       call_(pool_->open(std::move(plan))) {}
 
 task_stream::~task_stream() {
+  const cancel_shield shield;
   pool_->abandon(*call_);
   parts_.clear();
   free_large_kept_blocks();
@@ -130,6 +132,8 @@ bool task_stream::take() {
 
 task_stream::step task_stream::next_run() {
   if (ended_) return step::end;
+  cancellation_point();  // here, where nothing is half done; and not in tasks and inputs either, which run in here
+  const cancel_shield shield;
   for (;;) {
     if (repeat_failure_ > 0) {
       --repeat_failure_;

@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/os/system.hpp>
 
@@ -91,6 +92,7 @@ void descriptor::reset() noexcept {
     return;
   }
   const auto gate = descriptor_gate();
+  const cancel_shield shield;
   ::close(release());
 }
 

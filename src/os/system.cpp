@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/system.hpp>
 
 #include <sys/eventfd.h>
@@ -34,6 +35,7 @@ auto guarded(call which, Real&& real) noexcept -> decltype(real()) {
       return static_cast<decltype(real())>(-1);
     }
   }
+  const cancel_shield shield;  // or a thread that is cancelled would leave a function that throws nothing
   return real();
 }
 
