@@ -50,7 +50,7 @@ void refuse_job_count(const std::string& count) {
 
 pool_plan plan_pool(const invoker_options& options) {
   check(options);
-  ensure_parallel_init();
+  ensure_settings();  // and leaves the threads of this process's own backends as they are (failure V4)
   pool_plan plan;
   plan.n_jobs = choose_n_jobs(options);
   plan.engine = choose_engine(options, plan.n_jobs);

@@ -12,7 +12,6 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <string>
 #include <system_error>
 #include <utility>
 
@@ -38,6 +37,15 @@ constexpr auto shortest_rest = 100us;
 constexpr double results_worth_a_rest = 1.5;   // at least, or it spares nothing
 constexpr double connection_bytes = 64 << 10;  // of results that surely fit into a worker's connection
 
+// Why an engine cannot wait: without its descriptors it will never hear of a worker again (H4). Empty if it can.
+template <class Wait>
+std::string what_is_lost(Wait&& wait) try {
+  wait();
+  return {};
+} catch (const std::system_error& error) {
+  return error.what();
+}
+
 }  // namespace
 
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
@@ -49,9 +57,8 @@ dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options o
       lanes_(static_cast<std::size_t>(engine_->workers())) {
   try {
     if (engine_->attended()) attendant_ = quiet_thread([this] { attend_while_open(); });
-  } catch (const std::system_error& error) {  // workers are there: better without it than without them
-    log_warning(fmt::format("no thread to look after workers while nobody waits for them: {}",
-                            error_text(error.code().value())));
+  } catch (const std::system_error& error) {  // better without it than without workers
+    log_warning("workers are looked after only while somebody waits: " + error_text(error.code().value()));
   }
   if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});
 }
@@ -278,12 +285,7 @@ void dispatcher::lead(lock& held, bool attending) {
   held.unlock();
   if (rests) engine_->rest(rest);
   if (watches) vigil_.ended(engine_->watch(vigil::longest));
-  std::string lost;
-  try {
-    engine_->wait(deadline, attending);
-  } catch (const std::system_error& error) {  // without its descriptors it will never hear of a worker again (H4)
-    lost = error.what();
-  }
+  const auto lost = what_is_lost([&] { engine_->wait(deadline, attending); });
   held.lock();
   if (!lost.empty()) break_pool(lost);
   engine_->report(*this);
@@ -295,15 +297,10 @@ void dispatcher::lead(lock& held, bool attending) {
 
 void dispatcher::attend_while_open() {
   for (;;) {
-    std::string lost;
-    try {
-      engine_->attend();
-    } catch (const std::system_error& error) {
-      lost = error.what();
-    }
+    const auto lost = what_is_lost([&] { engine_->attend(); });
     lock held(mutex_);
-    if (!lost.empty()) return break_pool(lost);
-    if (closed_) return;
+    if (!lost.empty()) break_pool(lost);
+    if (closed_ || !lost.empty()) return;
     stop_if_requested();
     bell_set_ = false;
     if (outstanding_ == 0 || leading_) continue;  // the leader rings when it leaves
