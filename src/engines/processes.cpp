@@ -257,6 +257,7 @@ std::optional<worker_engine::task_in_hand> processes_engine::in_hand(int worker)
   const auto finished = block.finished.load(std::memory_order_acquire);
   task.started_at = block.started_at.load(std::memory_order_acquire);
   if (task.chunk == 0 || started <= finished || task.started_at == 0) return std::nullopt;
+  if (block.printing.load(std::memory_order_acquire) != 0) return std::nullopt;  // it is over, and its output waits
   task.position = finished;
   return task;
 }
