@@ -1,6 +1,7 @@
 #include <lenskit/detail/engines/in_process.hpp>
 #include <lenskit/detail/engines/processes.hpp>
 #include <lenskit/detail/engines/threads.hpp>
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/crew.hpp>
 #include <lenskit/detail/os/process.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
@@ -49,7 +50,7 @@ void refuse_job_count(const std::string& count) {
 
 pool_plan plan_pool(const invoker_options& options) {
   check(options);
-  ensure_parallel_init();
+  ensure_settings();  // and leaves the threads of this process's own backends as they are (failure V4)
   pool_plan plan;
   plan.n_jobs = choose_n_jobs(options);
   plan.engine = choose_engine(options, plan.n_jobs);
@@ -66,6 +67,7 @@ pool_plan plan_pool(const invoker_options& options) {
 
 std::shared_ptr<dispatcher> start_pool(const pool_plan& plan, const invoker_options& options,
                                        std::shared_ptr<workplace> place) {
+  const cancel_shield shield;
   std::unique_ptr<worker_engine> engine;
   switch (plan.engine) {
     case lenskit::engine::threads: engine = std::make_unique<threads_engine>(*place, plan.n_jobs); break;

@@ -1,4 +1,5 @@
 #include <lenskit/detail/engines/processes.hpp>
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
 #include <lenskit/random.hpp>
 #include <lenskit/run_sp.hpp>
@@ -40,6 +41,7 @@ std::unique_ptr<task_stream> start_subprocess(const run_sp_options& options, std
   if (options.timeout && options.timeout->count() <= 0) {
     throw std::invalid_argument(fmt::format("timeout is {} ns, expected more than 0", options.timeout->count()));
   }
+  const cancel_shield shield;
   const auto seed = derive_seed();
   process_options how;
   how.keeps_time = options.timeout.has_value();

@@ -130,10 +130,13 @@ void settle_completed(task_stream& stream, task_stream::step step, std::optional
 /// The constructor persists the model and starts the workers, and returns when the first of them runs: the others are
 /// forked from the same state of this process while it has its first task. Throws std::invalid_argument for options
 /// that make no sense, persist_error (no_space), std::system_error if no worker can be created; leaves nothing behind
-/// then. A later worker that cannot be created is tried again, and missed until then, with a warning in the log.
+/// then. A later worker that cannot be created is tried again, and missed until then, with a warning in the log: so a
+/// pool is smaller where descriptors, processes or threads are few. The threads of this process's own BLAS and OpenMP
+/// stay as they are. Workers print what tasks have printed before their results arrive, and wait for a reader that
+/// pauses. Threads of engine threads block the program's signals, but SIGPROF and those of their own faults.
 /// Workers that outnumber the processors are scheduled as SCHED_BATCH. Thread-safe: several threads may map at once,
-/// and several ranges may be live. In a forked process that inherited it every call throws invoker_closed; inside a
-/// task it cannot be used.
+/// and several ranges may be live; one that is cancelled (pthread_cancel) ends at its next result. In a forked process
+/// that inherited it every call throws invoker_closed; inside a task it cannot be used.
 ///
 /// LensKit: `invoker(model, func, n_jobs, persist_method)` and `ModelOpInvoker`; there, a context manager.
 template <class Model, class Fn>

@@ -114,6 +114,10 @@ std::optional<std::filesystem::path> locate_configuration_root(std::filesystem::
 
 namespace detail {
 
+/// Sees to it that there are settings, and sets nothing else: for a pool, which is no reason to change how many threads
+/// the program's own BLAS has.
+void ensure_settings();
+
 /// The settings for each of `n_jobs` workers when the user gave none: `subprocess_config()`, but backend threads that
 /// the user did not ask for never come to more than the CPUs in all workers together (failure E2).
 parallel_settings worker_settings(int n_jobs);

@@ -1,11 +1,15 @@
 #include <lenskit/detail/dispatch/dispatcher.hpp>
+#include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/crew.hpp>
+#include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/system.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <new>
+#include <system_error>
 #include <utility>
 
 namespace lenskit::detail {
@@ -23,7 +27,11 @@ dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options o
       overdue_(roster_.workers(), options_.task_timeout) {
   leader_.spares.reserve(at_once_);
   if (options_.stop_token.stop_possible()) on_stop_.emplace(options_.stop_token, on_stop{engine_.get()});
-  if (engine_->traits().attended) lead_.start_attendant();
+  try {
+    if (engine_->traits().attended) lead_.start_attendant();
+  } catch (const std::system_error& error) {  // better without it than without workers
+    log_warning("workers are looked after only while somebody waits: " + error_text(error.code().value()));
+  }
 }
 
 dispatcher::~dispatcher() {
@@ -127,6 +135,7 @@ task_counts dispatcher::counts(const call_state& call) {
 
 void dispatcher::shut_down() noexcept {
   if (!own_process()) return;
+  const cancel_shield shield;
   lock held(mutex_);
   state_.closed = true;
   // A task cannot wait for its own end: the destructor, or another call from outside, ends the workers.
@@ -168,8 +177,14 @@ void dispatcher::wait_for_news(lock& held, bool attending) {
   while (leader_.spares.size() < at_once_) leader_.spares.push_back(make_chunk());
   if (rests) std::ignore = engine_->wait(manner::rest, begun + rest);
   if (watches) leader_.watches.ended(engine_->wait(manner::watch, now_() + vigil::longest));
-  std::ignore = engine_->wait(attending ? manner::stand_in : manner::lead, until);
+  std::string lost;
+  try {
+    std::ignore = engine_->wait(attending ? manner::stand_in : manner::lead, until);
+  } catch (const std::system_error& error) {  // without its descriptors it will never hear of a worker again (H4)
+    lost = error.what();
+  }
   held.lock();
+  if (!lost.empty()) break_pool(blame_.verdict(lost));
   overdue_.note_absence(std::max(until, begun), now_());
 }
 

@@ -1,8 +1,10 @@
 #include <lenskit/detail/dispatch/leadership.hpp>
 #include <lenskit/detail/dispatch/pace.hpp>
+#include <lenskit/detail/os/signals.hpp>
 
 #include <algorithm>
 #include <exception>
+#include <system_error>
 #include <tuple>
 #include <utility>
 
@@ -14,7 +16,7 @@ leadership::leadership(led_pool& pool, worker_engine& engine, std::mutex& mutex,
 leadership::~leadership() { end_attendant(); }
 
 void leadership::start_attendant() {
-  attendant_ = std::thread([this] { attend_while_open(); });
+  attendant_ = quiet_thread([this] { attend_while_open(); });
 }
 
 void leadership::end_attendant() noexcept {
@@ -75,6 +77,10 @@ void leadership::attend_while_open() {
   for (;;) {
     try {
       std::ignore = engine_.wait(manner::attend, steady::time_point::max());
+    } catch (const std::system_error& error) {  // what it waits for is lost, and nothing will ever wake it again (H4)
+      lock held(mutex_);
+      pool_.give_up(error.what());
+      return;
     } catch (const std::exception&) {  // no memory for logs now: there may be some for them next time
       std::this_thread::sleep_for(pace::attendant_pause);
     }

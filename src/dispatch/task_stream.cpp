@@ -1,4 +1,5 @@
 #include <lenskit/detail/dispatch/task_stream.hpp>
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/message_block.hpp>
 #include <lenskit/progress.hpp>
 
@@ -25,6 +26,7 @@ task_stream::task_stream(std::shared_ptr<dispatcher> pool, std::unique_ptr<task_
       at_(options_.result_bytes) {}
 
 task_stream::~task_stream() {
+  const cancel_shield shield;
   pool_->abandon(call_);
   at_.clear();
   free_large_kept_blocks();
@@ -118,6 +120,8 @@ std::shared_ptr<chunk> task_stream::next_chunk(std::uint32_t count) {
 
 task_stream::step task_stream::next_run() {
   if (ended_) return step::end;
+  cancellation_point();  // here, where nothing is half done; and not in tasks and inputs either, which run in here
+  const cancel_shield shield;
   for (;;) {
     const auto step_taken = at_.advance();
     if (step_taken == run_cursor::step::value) return step::value;

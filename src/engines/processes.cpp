@@ -14,7 +14,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 namespace lenskit::detail {
@@ -88,6 +90,8 @@ void processes_engine::flush(worker_slot& slot, int worker) noexcept {
     slot.unreachable = true;
     // It has closed its end, or is gone: reading will tell. Any other error would leave it waiting for ever.
     if (!peer_is_gone(last.error)) slot.kill();
+    // Somebody has closed it, and probably all others: no signal reaches the worker, and nothing tells of its death.
+    if (last.error == EBADF || last.error == ENOTSOCK) staff_.give_up(last.error);
     return;
   }
   const bool waits = slot.link.awaits_room();
@@ -136,9 +140,10 @@ std::optional<worker_view::task> processes_engine::task_of(int worker) const noe
   task.position = finished.load(std::memory_order_acquire);
   const auto started = block.started.load(std::memory_order_acquire);
   task.started_at = block.started_at.load(std::memory_order_acquire);
-  // Results that are being sent are no task's time, whatever the worker has to wait for (K2).
+  // Results that are being sent, and output that waits for its reader, are no task's time (K2).
   const bool runs = task.chunk != 0 && task.position != claim::not_begun && started > task.position &&
-                    task.started_at != 0 && block.sending.load(std::memory_order_acquire) == 0;
+                    task.started_at != 0 && block.sending.load(std::memory_order_acquire) == 0 &&
+                    block.printing.load(std::memory_order_acquire) == 0;
   // What was read belongs together if it has gone no further meanwhile.
   if (!runs || finished.load(std::memory_order_acquire) != task.position) return std::nullopt;
   return task;
@@ -152,6 +157,7 @@ std::optional<worker_view::activity> processes_engine::progress_of(int worker) c
   seen.started = block.started.load(std::memory_order_acquire);
   seen.finished = block.claim_in_hand().finished.load(std::memory_order_acquire);
   if (seen.chunk != 0 && seen.started > seen.finished) return std::nullopt;
+  if (block.printing.load(std::memory_order_acquire) != 0) return std::nullopt;  // it waits for a reader of its output
   seen.base = block.base.load(std::memory_order_acquire);
   if (slot == nullptr) return seen;
   seen.bytes_moved = slot->link.bytes_moved();
@@ -199,11 +205,13 @@ bool processes_engine::wait(manner how, steady::time_point until) {
   return !events_.empty() || !deaths_.empty();
 }
 
-bool processes_engine::watch(steady::time_point until) const noexcept {
+bool processes_engine::watch(steady::time_point until) const noexcept try {
   std::array<readiness, 1> any;
   do {
     if (!results_.wait(any, steady::time_point{}).empty()) return true;
   } while (steady::now() < until);
+  return false;
+} catch (const std::system_error&) {  // whoever waits in earnest is told
   return false;
 }
 

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <string>
@@ -109,13 +110,19 @@ void spawner::fork_into(worker_program& program) {
   }
 }
 
+int spawner::most_unanswered() noexcept {
+  constexpr std::uint64_t most = 16;
+  constexpr std::uint64_t share = 8;  // three descriptors a worker are on the way, and other pools' as well
+  return static_cast<int>(std::clamp<std::uint64_t>(sys::descriptor_limit() / share, 1, most));
+}
+
 // Returns when the first worker runs and all are asked for. False if the spawner froze. Throws what it could not do.
 bool spawner::bring_up(const std::vector<worker_ends>& seats, steady::time_point deadline) {
-  constexpr std::size_t most_unanswered = 16;  // the kernel allows only so many descriptors on the way
+  const auto at_once = static_cast<std::size_t>(most_unanswered());
   std::size_t asked = 0;
   std::size_t answered = 0;
   while (answered == 0 || asked < seats.size()) {
-    for (; asked < seats.size() && asked < answered + most_unanswered; ++asked) {
+    for (; asked < seats.size() && asked < answered + at_once; ++asked) {
       if (!spawn(static_cast<int>(asked), seats[asked])) return false;
     }
     pollfd watched{control_.get(), POLLIN, 0};

@@ -1,6 +1,7 @@
 #include <lenskit/detail/engines/event_source.hpp>
 #include <lenskit/detail/engines/staff.hpp>
 #include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
 
@@ -8,8 +9,10 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 namespace lenskit::detail {
@@ -20,7 +23,7 @@ using namespace std::chrono_literals;
 // How long the spawner may take to report a death that the parent has already seen.
 constexpr auto spawner_patience = 5s;
 
-// Forks that fail in a row, with growing pauses, before a slot is given up for lost: seconds.
+// Starts that fail in a row, with growing pauses, while there is no worker, before the pool is given up: seconds.
 constexpr int most_failed_starts = 8;
 
 std::string summary_of(const worker_death& death) {
@@ -40,32 +43,43 @@ staff::staff(worker_program& program, journal& journals, poller& events, attenda
       events_(events),
       logs_(logs),
       slots_(static_cast<std::size_t>(workers)),
-      hirings_(static_cast<std::size_t>(workers)) {
+      prepared_(static_cast<std::size_t>(workers)) {
   hire_everybody();
 }
 
 // ---- hiring --------------------------------------------------------------------------------------------------------
 
-staff::seat staff::make_seat(int worker) {
+staff::seat staff::make_seat(int worker, int spare) {
   auto stream = make_stream();
   auto log = make_pipe();
+  if (!descriptors_left(spare, log.second.get())) throw_errno("cannot create a worker's connection", EMFILE);
   return {std::make_unique<worker_slot>(std::move(stream.first), std::move(log.first), journals_.of(worker)),
           {std::move(stream.second), std::move(log.second)}};
 }
 
 void staff::watch(int worker) { events_.watch(at(worker)->link.fd(), key_of(event_source::stream, worker)); }
 
-// Forks the spawner and, through it, the workers; those behind the first come when they come.
+// Forks the spawner and, through it, the first workers, which come when they come; the leader asks for the others.
+// Where descriptors are few, there are fewer workers.
 void staff::hire_everybody() {
+  constexpr int of_spawner = 3;  // both ends of its connection, and its handle
   std::vector<worker_ends> ends;
-  ends.reserve(slots_.size());
-  for (int worker = 0; worker < size(); ++worker) {
-    journals_.of(worker).reset();
-    auto made = make_seat(worker);
-    slots_[static_cast<std::size_t>(worker)] = std::move(made.slot);
-    watch(worker);
-    ends.push_back(std::move(made.ends));
+  const int first = std::min(size(), spawner::most_unanswered());
+  for (int worker = 0; worker < first; ++worker) {
+    try {
+      journals_.of(worker).reset();
+      auto made = make_seat(worker, worker == 0 ? 0 : of_spawner + worker + 1 + left_for_others);
+      slots_[static_cast<std::size_t>(worker)] = std::move(made.slot);
+      watch(worker);
+      ends.push_back(std::move(made.ends));
+    } catch (const std::system_error& error) {
+      slots_[static_cast<std::size_t>(worker)].reset();
+      if (worker == 0) throw;
+      start_failed(error.what());
+      break;
+    }
   }
+  hiring_.unanswered = static_cast<int>(ends.size());
   spawner_ = std::make_unique<spawner>(program_, ends);
   events_.watch(spawner_->fd(), key_of(event_source::spawner));
   hear_spawner();
@@ -81,7 +95,10 @@ void staff::open_reports(int worker) {
 void staff::greet(int worker, process started) {
   auto& slot = *at(worker);
   slot.pid = started.pid();
-  hirings_[static_cast<std::size_t>(worker)].failed = 0;
+  hiring_.failures_in_a_row = 0;
+  hiring_.next_at = {};
+  hiring_.at_once = std::min(2 * hiring_.at_once, spawner::most_unanswered());
+  hiring_.misses_workers = hiring_.misses_workers && missing();
   ++starts_;
   open_reports(worker);
   {
@@ -99,19 +116,27 @@ void staff::greet(int worker, process started) {
 }
 
 void staff::prepare_replacements(bool stopping) noexcept {
-  for (int worker = 0; worker < size() && !stopping; ++worker) {
-    auto& post = hirings_[static_cast<std::size_t>(worker)];
-    if (at(worker) != nullptr || post.prepared.slot || steady::now() < post.retry_at) continue;
+  if (stopping) return;
+  int ready = 0;
+  for (int worker = 0; worker < size() && hiring_.unanswered + ready < hiring_.at_once; ++worker) {
+    auto& next = prepared_[static_cast<std::size_t>(worker)];
+    if (at(worker) != nullptr) continue;
+    if (!next.slot && steady::now() < hiring_.next_at) return;
     try {
-      post.prepared = make_seat(worker);
+      if (!next.slot) next = make_seat(worker, 1 + left_for_others);
+      ++ready;
     } catch (const std::exception& error) {
-      start_failed(worker, error.what());
+      start_failed(error.what());
     }
   }
 }
 
+bool staff::missing() const noexcept {
+  return std::any_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
+}
+
 void staff::seat_prepared(int worker) noexcept {
-  auto& ready = hirings_[static_cast<std::size_t>(worker)].prepared;
+  auto& ready = prepared_[static_cast<std::size_t>(worker)];
   spawner_proven_ |= journals_.of(worker).ready.load() != 0;
   journals_.of(worker).reset();
   auto& slot = slots_[static_cast<std::size_t>(worker)];
@@ -120,9 +145,10 @@ void staff::seat_prepared(int worker) noexcept {
   try {
     watch(worker);
     spawner_gone_ |= !spawner_->spawn(worker, ends);
+    ++hiring_.unanswered;
   } catch (const std::exception& error) {
     slot.reset();
-    start_failed(worker, error.what());
+    start_failed(error.what());
   }
 }
 
@@ -132,24 +158,32 @@ void staff::replace(engine_listener& listener) noexcept {
     if (std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; })) replace_spawner();
   }
   for (int worker = 0; worker < size() && broken_.empty() && !spawner_gone_; ++worker) {
-    if (at(worker) == nullptr && hirings_[static_cast<std::size_t>(worker)].prepared.slot) seat_prepared(worker);
+    if (at(worker) == nullptr && prepared_[static_cast<std::size_t>(worker)].slot && may_start()) seat_prepared(worker);
   }
   if (!broken_.empty()) listener.on_broken(std::exchange(broken_, {}));
 }
 
 // What could not be forked or connected is tried again after a pause that grows. As long as one worker lives, the
 // others are merely missed; the engine is broken when none is left and none to be had.
-void staff::start_failed(int worker, const char* why) noexcept try {
+void staff::start_failed(const char* why) noexcept try {
   constexpr auto first_pause = 20ms;
   constexpr int most_doublings = 6;
-  auto& post = hirings_[static_cast<std::size_t>(worker)];
-  const bool first = std::all_of(hirings_.begin(), hirings_.end(), [](const auto& each) { return each.failed == 0; });
-  post.retry_at = steady::now() + first_pause * (1 << std::min(++post.failed, most_doublings));
-  if (first) warning_ = fmt::format("a worker cannot be started and is missed until it can: {}", why);
-  const bool hopeless =
-      std::all_of(hirings_.begin(), hirings_.end(), [](const auto& each) { return each.failed >= most_failed_starts; });
-  if (hopeless) broken_ = fmt::format("cannot replace a worker: {}", why);
+  hiring_.at_once = 1;
+  // Asked for together with the one before it?
+  if (hiring_.failures_in_a_row > 0 && steady::now() < hiring_.next_at) return;
+  hiring_.next_at = steady::now() + first_pause * (1 << std::min(++hiring_.failures_in_a_row, most_doublings));
+  const bool says_so = !std::exchange(hiring_.misses_workers, true);
+  const bool nobody = std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
+  if (says_so) warning_ = fmt::format("a worker cannot be started and is missed until it can: {}", why);
+  if (nobody && hiring_.failures_in_a_row >= most_failed_starts)
+    broken_ = fmt::format("cannot replace a worker: {}", why);
 } catch (const std::exception&) {  // no memory for a message
+}
+
+void staff::give_up(int error) noexcept try {
+  broken_ = fmt::format("the program has closed a descriptor of this library: {}", std::strerror(error));
+} catch (const std::exception&) {  // no memory for a message
+  broken_ = "no memory";           // short enough to need none
 }
 
 // The spawner was killed, and every worker with it. Another is forked; it sees the model as it is now.
@@ -157,7 +191,7 @@ void staff::replace_spawner() noexcept try {
   spawner_gone_ = spawner_proven_ = false;
   events_.forget(spawner_->fd());
   spawner_->end();
-  for (auto& each : hirings_) each.prepared = {};
+  for (auto& each : prepared_) each = {};
   try {
     hire_everybody();
   } catch (const std::exception& error) {
@@ -182,7 +216,7 @@ steady::time_point staff::deadline(bool stopping) const noexcept {
   for (std::size_t worker = 0; worker < slots_.size(); ++worker) {
     const auto* slot = slots_[worker].get();
     if (slot == nullptr) {
-      if (!stopping) next = std::min(next, hirings_[worker].retry_at);
+      if (!stopping && may_start()) next = std::min(next, hiring_.next_at);
       continue;
     }
     if (slot->status) return steady::time_point{};  // to be buried
@@ -196,6 +230,8 @@ steady::time_point staff::deadline(bool stopping) const noexcept {
 void staff::hear_spawner() {
   while (auto news = spawner_->next()) {
     auto* slot = news->slot >= 0 && news->slot < size() ? at(news->slot) : nullptr;
+    const bool answers = news->what == spawner_event::kind::started || news->what == spawner_event::kind::failed;
+    if (answers) hiring_.unanswered = std::max(hiring_.unanswered - 1, 0);
     switch (news->what) {
       case spawner_event::kind::started:
         if (slot != nullptr) greet(news->slot, std::move(news->worker));
@@ -205,7 +241,7 @@ void staff::hear_spawner() {
         break;
       case spawner_event::kind::failed:
         if (slot == nullptr) break;
-        hirings_[static_cast<std::size_t>(news->slot)].error = news->error;
+        slot->start_error = news->error;
         slot->status = exit_status{};
         break;
       case spawner_event::kind::gone:
@@ -269,7 +305,7 @@ std::list<death_event> staff::describe_death(int worker, worker_slot& slot) {
   death.report.stopped = slot.status->stopped;
   death.report.peak_memory = slot.status->peak_memory;
   death.ended_by_pool = slot.end_requested;
-  death.start_error = hirings_[static_cast<std::size_t>(worker)].error;
+  death.start_error = slot.start_error;
   death.report.probably_out_of_memory =
       slot.status->signal == SIGKILL && !slot.status->stopped && !slot.end_requested && !slot.killed && !spawner_gone_;
   death.lost_with_spawner = spawner_gone_ && !slot.status->signal && !slot.status->exit_code;
@@ -286,10 +322,15 @@ void staff::dismiss(int worker, int start_error) noexcept {
   if (slot->link.open()) events_.forget(slot->link.fd());
   if (slot->handle && !slot->ended_at) events_.forget(slot->handle.pidfd());
   slot.reset();
-  auto& post = hirings_[static_cast<std::size_t>(worker)];
-  post.retry_at = {};
-  post.error = 0;
-  if (start_error != 0) start_failed(worker, std::strerror(start_error));
+  if (start_error == 0) {
+    hiring_.next_at = {};  // what it held can be had again
+    return;
+  }
+  try {
+    start_failed(error_text(start_error).c_str());
+  } catch (const std::exception&) {  // no memory for the text
+    start_failed("no memory");
+  }
 }
 
 // ---- the end -------------------------------------------------------------------------------------------------------

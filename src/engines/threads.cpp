@@ -1,7 +1,12 @@
 #include <lenskit/detail/dispatch/pace.hpp>
 #include <lenskit/detail/engines/threads.hpp>
+#include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/os/errors.hpp>
+#include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -25,7 +30,7 @@ class threads_engine::thread_worker {
           owner_.deliver(std::move(results));
         }) {
     queue_.reserve(most_chunks_per_worker);
-    thread_ = std::thread([this, number] { serve(number); });
+    thread_ = quiet_thread([this, number] { serve(number); }, thread_role::tasks);
   }
 
   [[nodiscard]] int room() const noexcept {
@@ -114,16 +119,21 @@ class threads_engine::thread_worker {
   std::thread thread_;
 };
 
-threads_engine::threads_engine(const workplace& place, int workers) : traits_{.workers = workers} {
+threads_engine::threads_engine(const workplace& place, int workers) {
   poller_.watch(wakeup_.fd(), 0);
   try {
     for (int index = 0; index < workers; ++index) {
       threads_.push_back(std::make_unique<thread_worker>(*this, index, place.clone()));
     }
+  } catch (const std::system_error& error) {
+    if (threads_.empty()) throw_errno("cannot create a worker's thread", error.code().value());
+    log_warning(fmt::format("{} of {} workers are missed: {}", workers - static_cast<int>(threads_.size()), workers,
+                            error_text(error.code().value())));
   } catch (...) {
     shut_down();
     throw;
   }
+  traits_.workers = static_cast<int>(threads_.size());
 }
 
 threads_engine::~threads_engine() { shut_down(); }

@@ -3,6 +3,7 @@
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/barrier.hpp>
 #include <lenskit/detail/os/child.hpp>
+#include <lenskit/detail/os/output.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
 #include <lenskit/detail/worker/socket_link.hpp>
 #include <lenskit/detail/worker/worker_loop.hpp>
@@ -11,6 +12,7 @@ namespace lenskit::detail {
 
 void worker_main::run(int slot, worker_ends ends) noexcept {
   report_crashes();
+  print_by_lines();
   journals_.keep_only(slot);
   start_worker_logging(ends.log.release());
   if (options_.enter_worker) options_.enter_worker(slot);

@@ -1,17 +1,15 @@
 #include <lenskit/detail/log/quiet.hpp>
 #include <lenskit/detail/log/spdlog_internals.hpp>
 #include <lenskit/detail/os/clock.hpp>
-#include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/os/output.hpp>
+#include <lenskit/detail/os/signals.hpp>
 
 #include <spdlog/details/registry.h>
 #include <spdlog/sinks/null_sink.h>
 
-#include <stdio_ext.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <cstdio>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -25,7 +23,6 @@ using namespace std::chrono_literals;
 
 constexpr auto patience_for_flushing = 1s;
 constexpr auto patience_for_registry = 500ms;
-constexpr auto patience_for_streams = 200ms;
 
 // Per thread: several may fork at once, and the one that forks is the one that a child has.
 thread_local constinit bool was_quiet = true;
@@ -59,7 +56,7 @@ void flush_loggers(std::vector<logger_ptr> loggers) {
   static std::atomic<bool> busy{false};
   if (loggers.empty() || busy.exchange(true)) return;
   const auto shared = std::make_shared<state>();
-  std::thread flusher([shared, loggers = std::move(loggers)]() mutable {
+  auto flusher = quiet_thread([shared, loggers = std::move(loggers)]() mutable {
     for (const auto& logger : loggers) try {
         logger->flush();
       } catch (...) {  // its own concern
@@ -79,21 +76,6 @@ void flush_loggers(std::vector<logger_ptr> loggers) {
     flusher.detach();
 }
 
-// Not fflush(nullptr): it waits for whoever holds a stream, such as a thread in getline(stdin).
-void flush_stream(std::FILE* stream) {
-  const auto deadline = steady::now() + patience_for_streams;
-  while (::ftrylockfile(stream) != 0) {
-    if (steady::now() >= deadline) return;
-    std::this_thread::sleep_for(1ms);
-  }
-  if (::__fpending(stream) > 0) {
-    pollfd room{::fileno_unlocked(stream), POLLOUT, 0};
-    if (room.fd < 0 || sys::poll(&room, 1, static_cast<int>(patience_for_streams.count())) > 0)
-      ::fflush_unlocked(stream);
-  }
-  ::funlockfile(stream);
-}
-
 }  // namespace
 
 bool registry_was_quiet() noexcept { return was_quiet; }
@@ -111,8 +93,7 @@ void call_with_loggers_quiet(void (*call)(void*), void* context) {
     } catch (const std::system_error&) {  // no thread to be had: the fork will say so better
     }
   }
-  flush_stream(stdout);
-  flush_stream(stderr);
+  write_output_before_fork();
   bool called = false;
   if (was_quiet) {
     registered.apply_all([&](const logger_ptr&) {

@@ -3,6 +3,7 @@
 #include <lenskit/detail/log/report_reader.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/clock.hpp>
+#include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 
 #include <spdlog/pattern_formatter.h>
@@ -83,6 +84,7 @@ std::size_t report_reader::read_some() noexcept try {
   if (got <= 0) return 0;
   const auto have = carried_ + static_cast<std::size_t>(got);
   carried_ = 0;
+  const file_limit_shield shield;  // the sinks may write to files: nobody dies of what a worker logs
   const auto used = consume(buffer, have);
   carried_ = have - used;
   std::memcpy(carry_.data(), buffer + used, carried_);

@@ -31,7 +31,7 @@ descriptor_pair make_pair(const char* what, Make&& make) {
 }
 
 transfer failed() noexcept {
-  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM) {
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS) {
     return {0, transfer::end::would_block, errno};
   }
   return {0, transfer::end::closed, errno};
@@ -84,8 +84,9 @@ bool send_all(int fd, std::span<iovec> parts, std::span<const int> attached) noe
   while (!parts.empty()) {
     const auto result = send_some(fd, parts, blocking::wait, attached);
     if (result.state == transfer::end::closed) return false;
-    if (result.state == transfer::end::would_block) {  // the kernel is short of memory: wait for room, then go on
-      pollfd room{fd, POLLOUT, 0};
+    if (result.state == transfer::end::would_block) {
+      // The kernel is short of memory, or too many descriptors are on the way: wait for room, then go on.
+      pollfd room{fd, result.error == ETOOMANYREFS ? short{0} : short{POLLOUT}, 0};
       constexpr int pause_ms = 10;
       sys::poll(&room, 1, pause_ms);
       continue;

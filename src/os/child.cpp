@@ -1,12 +1,12 @@
 #include <lenskit/detail/os/child.hpp>
 #include <lenskit/detail/os/descriptor.hpp>
+#include <lenskit/detail/os/output.hpp>
 #include <lenskit/detail/os/system.hpp>
 
 #include <sys/prctl.h>
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio_ext.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,6 +39,9 @@ void take_back_signal_handlers() noexcept {
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGINT, &ignore, nullptr);
+  // In a group of its own it is in the background, where a terminal may stop whoever writes (stty tostop). It writes
+  // for its parent, which may.
+  ::sigaction(SIGTTOU, &ignore, nullptr);
 }
 
 void leave_on_exit(int code, void*) { leave_child(code); }
@@ -50,6 +53,7 @@ void start_child(std::initializer_list<int> keep, const char* name) noexcept {
   take_back_signal_handlers();
   sys::setpgid(0, 0);
   close_inherited(keep);
+  drop_inherited_output();
   // Handlers run last registered first, so these two run before any of the host's and end the process.
   ::on_exit(leave_on_exit, nullptr);
   ::at_quick_exit(leave_on_quick_exit);
@@ -64,7 +68,7 @@ void receive_signals() noexcept {
 
 void leave_child(int code) noexcept {
   sys::reach(sys::moment::leaving);
-  if (::__fpending(stdout) > 0) std::fflush(stdout);
+  write_output();
   if (__gcov_dump) __gcov_dump();
   if (__llvm_profile_write_file) __llvm_profile_write_file();
   ::_exit(code);

@@ -1,7 +1,5 @@
 #include <lenskit/detail/os/crew.hpp>
-
-#include <pthread.h>
-#include <signal.h>
+#include <lenskit/detail/os/signals.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -12,26 +10,6 @@
 #include <vector>
 
 namespace lenskit::detail {
-namespace {
-
-// Blocks all signals while threads are made, which inherit the mask.
-class signals_blocked {
- public:
-  signals_blocked() noexcept {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  signals_blocked(const signals_blocked&) = delete;
-  signals_blocked& operator=(const signals_blocked&) = delete;
-
- private:
-  sigset_t before_;
-};
-
-}  // namespace
-
 void run_crew(std::size_t jobs, std::size_t threads, const std::function<void(std::size_t)>& job) {
   std::atomic<std::size_t> next{0};
   std::mutex failing;
@@ -48,7 +26,7 @@ void run_crew(std::size_t jobs, std::size_t threads, const std::function<void(st
   std::vector<std::jthread> helpers;
   const auto wanted = std::min(threads, jobs);
   if (wanted > 1) {
-    const signals_blocked quiet;
+    const quiet_start quiet;
     try {
       helpers.reserve(wanted - 1);
       for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);

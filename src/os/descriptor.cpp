@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/os/system.hpp>
 
@@ -91,6 +92,7 @@ void descriptor::reset() noexcept {
     return;
   }
   const auto gate = descriptor_gate();
+  const cancel_shield shield;
   ::close(release());
 }
 
@@ -101,6 +103,20 @@ int descriptor::release() noexcept {
 }
 
 gate_lock descriptor_gate() { return gate_lock(current_gate().mutex); }
+
+bool descriptors_left(int count, int fd) noexcept {
+  // The kernel gives out the lowest number that is free: where that is low, so far from the limit nobody need count.
+  const auto limit = sys::descriptor_limit();
+  if (static_cast<std::uint64_t>(fd) + static_cast<std::uint64_t>(count) < limit / 2) return true;
+  const auto gate = descriptor_gate();
+  std::array<descriptor, 64> taken;
+  const auto wanted = std::min(static_cast<std::size_t>(count), taken.size());
+  for (std::size_t i = 0; i < wanted; ++i) {
+    taken[i] = descriptor(sys::dup(fd));
+    if (!taken[i]) return false;
+  }
+  return true;
+}
 
 void close_inherited(std::initializer_list<int> keep) noexcept {
   generation.fetch_add(1);

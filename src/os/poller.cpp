@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace lenskit::detail {
 namespace {
@@ -13,6 +14,14 @@ epoll_event event_for(std::uint64_t key, interest wanted) noexcept {
   event.events = wanted == interest::read ? std::uint32_t{EPOLLIN} : std::uint32_t{EPOLLIN} | std::uint32_t{EPOLLOUT};
   event.data.u64 = key;
   return event;
+}
+
+// A thread that waits is not woken when somebody closes what it waits for, nor what would wake it.
+constexpr int longest_wait_ms = 2000;
+
+int bounded_wait(steady::time_point deadline) noexcept {
+  const int wanted = milliseconds_until(deadline);
+  return wanted < 0 ? longest_wait_ms : std::min(wanted, longest_wait_ms);
 }
 
 }  // namespace
@@ -38,11 +47,14 @@ void poller::forget(int fd) noexcept {
   sys::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, unused);
 }
 
-std::span<readiness> poller::wait(std::span<readiness> room, steady::time_point deadline) const noexcept {
+std::span<readiness> poller::wait(std::span<readiness> room, steady::time_point deadline) const {
   constexpr std::size_t most = 64;
   std::array<epoll_event, most> events;
   const auto capacity = static_cast<int>(std::min(room.size(), most));
-  const int count = sys::epoll_wait(epoll_.get(), events.data(), capacity, milliseconds_until(deadline));
+  const int count = sys::epoll_wait(epoll_.get(), events.data(), capacity, bounded_wait(deadline));
+  // Neither a descriptor nor a poller any more: this was closed by somebody else, and nothing would ever be ready.
+  if (count < 0 && (errno == EBADF || errno == EINVAL))
+    throw_errno("cannot wait for workers, since the program has closed descriptors of this library");
   if (count <= 0) return {};
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     const auto bits = events[i].events;

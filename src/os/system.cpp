@@ -1,10 +1,13 @@
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/system.hpp>
 
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
@@ -32,6 +35,7 @@ auto guarded(call which, Real&& real) noexcept -> decltype(real()) {
       return static_cast<decltype(real())>(-1);
     }
   }
+  const cancel_shield shield;  // or a thread that is cancelled would leave a function that throws nothing
   return real();
 }
 
@@ -62,6 +66,11 @@ struct shortened {
     message.msg_iovlen = used;
   }
 };
+
+std::uint64_t limit_on(__rlimit_resource resource) noexcept {
+  rlimit limit{};
+  return ::getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? limit.rlim_cur : no_limit;
+}
 
 }  // namespace
 
@@ -354,6 +363,14 @@ pid_t getpid() noexcept { return ::getpid(); }
 int processor() noexcept { return ::sched_getcpu(); }
 
 pid_t gettid() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }
+
+bool single_threaded() noexcept { return __libc_single_threaded != 0; }
+
+std::uint64_t file_size_limit() noexcept { return limit_on(RLIMIT_FSIZE); }
+
+std::uint64_t descriptor_limit() noexcept { return limit_on(RLIMIT_NOFILE); }
+
+std::uint64_t process_limit() noexcept { return limit_on(RLIMIT_NPROC); }
 
 bool at_fork_in_child(void (*handler)()) noexcept { return ::pthread_atfork(nullptr, nullptr, handler) == 0; }
 

@@ -27,6 +27,9 @@ struct published {
 
 constinit std::atomic<published*> in_force{nullptr};
 
+// Whether the backends' threads have been set by them, which a pool alone does not do (failure V4).
+constinit std::atomic<bool> backends_are_set{false};
+
 void replace(resolved_settings value) {
   auto* fresh = new published{std::move(value), in_force.load(std::memory_order_acquire)};
   while (!in_force.compare_exchange_weak(fresh->replaced, fresh, std::memory_order_acq_rel)) {}
@@ -42,6 +45,7 @@ bool publish_first(resolved_settings value) {
 }
 
 void set_backends() {
+  backends_are_set.store(true, std::memory_order_relaxed);
   const int threads = detail::settings_in_force()->settings.num_backend_threads;
   if (threads > 0) detail::set_backend_defaults(threads);
 }
@@ -61,11 +65,12 @@ void initialize(parallel_settings settings) {
 }
 
 void ensure_parallel_init() {
-  if (detail::settings_in_force() == nullptr && publish_first(resolve({}, {}))) set_backends();
+  detail::ensure_settings();
+  if (!backends_are_set.load(std::memory_order_relaxed)) set_backends();
 }
 
 const parallel_settings& parallel_config() {
-  ensure_parallel_init();
+  if (detail::settings_in_force() == nullptr) ensure_parallel_init();
   return detail::settings_in_force()->settings;
 }
 
@@ -100,6 +105,10 @@ const resolved_settings* settings_in_force() noexcept {
   return now != nullptr ? &now->value : nullptr;
 }
 
+void ensure_settings() {
+  if (settings_in_force() == nullptr) (void)publish_first(resolve({}, {}));
+}
+
 parallel_settings worker_settings(int n_jobs) {
   parallel_settings worker = subprocess_config();
   if (settings_in_force()->given[setting::child_threads] == 0)
@@ -113,6 +122,7 @@ void apply_worker_threads(const parallel_settings& settings) noexcept {
   mine.arguments = settings_of_arguments(settings);
   mine.given = mine.arguments;
   replace(std::move(mine));
+  backends_are_set.store(true, std::memory_order_relaxed);
   if (settings.num_backend_threads > 0) set_prepared_backends(settings.num_backend_threads);
 }
 

@@ -50,6 +50,22 @@ descriptor open_listed(int directory, const char* name, int flags, mode_t mode =
   return descriptor(sys::retry([&]() noexcept { return sys::openat(directory, name, flags, mode); }));
 }
 
+// The only path to a file without a name.
+std::string path_by_number(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
+bool same_file(int a, int b) noexcept {
+  struct stat first {};
+  struct stat second {};
+  return sys::fstat(a, first) == 0 && sys::fstat(b, second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
+// Not where /proc is not mounted, or is another PID namespace's.
+bool reachable_by_number(int fd) {
+  const auto found = open_listed(path_by_number(fd), O_PATH);
+  return found && same_file(found.get(), fd);
+}
+
 bool trusted(uid_t owner) noexcept { return owner == 0 || owner == sys::geteuid(); }
 
 // A symbolic link is followed only if nobody but this user and the administrator can have planted it.
@@ -87,6 +103,7 @@ model_directory::model_directory(const std::filesystem::path& path)
 
 model_directory::new_file model_directory::create() const {
   new_file made{open_listed(directory_.get(), ".", O_TMPFILE | O_RDWR, owner_only), {}};
+  if (made.file && !reachable_by_number(made.file.get())) made.file.reset();
   // Each file system says in its own way that it has no nameless files; a real obstacle shows again here.
   for (int i = 0; !made.file && i < attempts; ++i) made = create_named();
   if (!made.file) fail("create a file in", path_, EEXIST);
@@ -110,9 +127,20 @@ model_directory::new_file model_directory::create_named() const {
   return {std::move(file), std::move(name)};
 }
 
+descriptor model_directory::reopen_for_reading(const new_file& file) const {
+  auto readable = open_listed(path_by_number(file.file.get()), O_RDONLY);
+  if (!readable && !file.named.empty()) {
+    readable = open_listed(directory_.get(), file.named.c_str(), O_RDONLY | O_NOFOLLOW);
+    if (readable && !same_file(readable.get(), file.file.get())) readable.reset();
+  }
+  if (!readable) fail("reopen the file of a model in", path_);
+  hold_alive(readable.get());
+  return readable;
+}
+
 std::string model_directory::name(const new_file& file) const {
   if (!file.named.empty()) return file.named;
-  const auto open_file = fmt::format("/proc/self/fd/{}", file.file.get());
+  const auto open_file = path_by_number(file.file.get());
   for (int i = 0; i < attempts; ++i) {
     auto name = names.load()();
     if (sys::linkat(AT_FDCWD, open_file.c_str(), directory_.get(), name.c_str(), AT_SYMLINK_FOLLOW) == 0) return name;

@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/memory_room.hpp>
 #include <lenskit/detail/share/model_directory.hpp>
@@ -35,17 +36,6 @@ void allocate(int file, std::uint64_t bytes, const std::string& where) {
     fail_room("make room for", file, bytes, where, errno);
 }
 
-// A descriptor through which the file cannot be written: so no process that has it can make its mapping writable.
-descriptor reopen_for_reading(const descriptor& writable) {
-  const auto path = fmt::format("/proc/self/fd/{}", writable.get());
-  const auto gate = descriptor_gate();
-  descriptor readable(sys::retry([&]() noexcept { return sys::open(path.c_str(), O_RDONLY); }));
-  if (!readable) readable = descriptor(sys::dup(writable.get()));  // no /proc here
-  if (!readable) throw persist_error(fmt::format("cannot reopen the file of a model: {}", std::strerror(errno)));
-  hold_alive(readable.get());
-  return readable;
-}
-
 // Takes back the name of a file that did not get finished.
 class unfinished_name {
  public:
@@ -69,7 +59,7 @@ model_file fill(const model_parts& parts, const file_choice& choice, const model
   check_room(file.file.get(), bytes);
   allocate(file.file.get(), bytes, directory.path().string());
   write_model(parts, write_to(file.file.get(), bytes, directory.path().string()));
-  model_file made{reopen_for_reading(file.file), {}, false};
+  model_file made{directory.reopen_for_reading(file), {}, false};
   if (choice.nameless) return made;  // and takes a name back that the file system made us give
 
   const bool durable = !choice.file.empty();
@@ -99,6 +89,7 @@ model_file make_model_file(const model_parts& parts, const file_choice& choice) 
   if (where.empty()) where = default_model_directory();
   const model_directory directory(where);
   directory.sweep();
+  const file_limit_shield shield;
   return fill(parts, choice, directory);
 }
 

@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/environment.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/model_state.hpp>
@@ -67,6 +68,7 @@ persist_method choose_method(const persist_options& options, bool can_be_stored)
 
 stored_model store_model(model_parts& parts, const model_type& type, const persist_options& options, naming names,
                          persist_method& method) {
+  const cancel_shield shield;
   const file_choice choice{options.dir, options.file, names == naming::nameless};
   if (method == persist_method::file) return stored_model::in_file(parts, type, choice);
   try {

@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/signals.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/huge_pages.hpp>
 #include <lenskit/detail/share/memory_room.hpp>
@@ -80,6 +81,7 @@ descriptor make_filled(const model_parts& parts) {
 descriptor make_memory_segment(const model_parts& parts) {
   constexpr std::uint64_t small = std::uint64_t{1} << 20;  // not worth reading the limits for
   if (parts.header().total_bytes > small) check_memory_room(parts.header().total_bytes);
+  const file_limit_shield shield;  // a segment counts as a file
   auto made = make_filled(parts);
   const int seals = required_seals | F_SEAL_SEAL;
   if (sys::retry([&]() noexcept { return sys::fcntl(made.get(), F_ADD_SEALS, seals); }) != 0) fail("seal a model");
@@ -102,6 +104,9 @@ std::uint64_t size_of(int fd) {
 void fail_room(const char* verb, int fd, std::uint64_t needed, const std::string& where, int error) {
   if (error != ENOSPC && error != EDQUOT && error != EFBIG && error != ENOMEM)
     throw persist_error(fmt::format("cannot {} a model in {}: {}", verb, where, std::strerror(error)));
+  if (const auto limit = sys::file_size_limit(); error == EFBIG && limit < needed)
+    throw no_space(needed, limit,
+                   fmt::format("{}, by the limit on the size of a file (RLIMIT_FSIZE, ulimit -f)", where));
   std::uint64_t available = 0;
   struct statfs fs {};
   if (sys::fstatfs(fd, fs) == 0 && fs.f_blocks > 0) {

@@ -1,5 +1,6 @@
 #include <lenskit/detail/log/report_writer.hpp>
 #include <lenskit/detail/os/loaded_file.hpp>
+#include <lenskit/detail/os/output.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
 
 #include <boost/stacktrace/frame.hpp>
@@ -32,6 +33,8 @@ void report_and_die(int number, siginfo_t* info, void*) {
   std::size_t count = 0;
   while (count < most_frames && frames[count] != nullptr) ++count;
   write_crash_report(number, info->si_code, info->si_addr, frames.data(), count, {});
+  ::alarm(0);  // a reader of the output may pause for as long as it likes
+  write_last_output();
   ::raise(number);  // the action is the default one again
 }
 

@@ -2,15 +2,13 @@
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/child.hpp>
+#include <lenskit/detail/os/output.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/recorder.hpp>
 #include <lenskit/detail/worker/worker_loop.hpp>
 
-#include <stdio_ext.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -24,7 +22,10 @@ constexpr int corrupt_stream_code = 70;  // EX_SOFTWARE
 class worker final : public result_sink {
  public:
   worker(message_link& link, workplace& place, journal_block& block, bool fenced)
-      : link_(link), place_(place), recorder_(block, *this, {.in_worker_process = true, .fenced = fenced}) {}
+      : link_(link),
+        place_(place),
+        block_(block),
+        recorder_(block, *this, {.in_worker_process = true, .fenced = fenced}) {}
 
   void serve() {
     recorder_.be_ready();
@@ -55,13 +56,17 @@ class worker final : public result_sink {
     seed_bytes_.assign(bytes.begin(), bytes.end());
   }
 
-  // What a task printed must not wait for a buffer to fill: the process may never end in a way that empties it.
-  static void flush_output() noexcept {
-    if (::__fpending(stdout) > 0) std::fflush(stdout);
+  // What a task printed must not wait for a buffer to fill: the process may never end in a way that empties it. Whoever
+  // reads it may pause for as long as he likes (failure H4).
+  void flush_output() noexcept {
+    block_.printing.store(1, std::memory_order_release);
+    write_output();
+    block_.printing.store(0, std::memory_order_release);
   }
 
   message_link& link_;
   workplace& place_;
+  journal_block& block_;
   recorder recorder_;
   std::optional<call_seed> seed_;
   std::vector<std::byte> seed_bytes_;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <string>
 
@@ -77,6 +78,25 @@ TEST_CASE("S5: a name that is taken is not reused, another is tried") {
   }
   for (int i = 0; i < 3; ++i)
     CHECK(fs::file_size(tree.root() / ("lenskit-" + std::string(31, '0') + char('0' + i) + ".model")) == 5);
+}
+
+TEST_CASE("H4: where no file can be reached by its number, a new one has a name from the start, and is read by it") {
+  struct no_proc final : d::sys::interceptor {
+    no_proc() { d::sys::intercept(this); }
+    ~no_proc() override { d::sys::intercept(nullptr); }
+    int fail(d::sys::call which) noexcept override { return which == d::sys::call::open ? ENOENT : 0; }
+  };
+  const file_tree tree;
+  const d::model_directory directory(tree.root());
+  const no_proc hook;
+  const auto file = directory.create();
+  CHECK(fs::exists(tree.root() / file.named));
+  CHECK(directory.name(file) == file.named);
+  const auto readable = directory.reopen_for_reading(file);
+  CHECK(::write(readable.get(), "x", 1) < 0);
+  // Another file under its name is not taken for it.
+  directory.remove(file.named);
+  CHECK_THROWS_AS(directory.reopen_for_reading(file), persist_error);
 }
 
 TEST_CASE("S6: a file is private whatever the umask") {

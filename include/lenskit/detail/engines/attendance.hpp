@@ -25,7 +25,8 @@ class attendance {
   void hear(int worker, std::shared_ptr<report_reader> reports);
   /// No more of this worker.
   void forget(int worker) noexcept;
-  /// Passes on what has been logged, or waits for some until `until`. True if the bell rang or somebody interrupted.
+  /// Passes on what has been logged, or waits for some until `until`. True if the bell rang, somebody interrupted,
+  /// or it is time to look around.
   bool drain(steady::time_point until);
   /// Does so until the bell rings or somebody interrupts; meanwhile bars are drawn.
   void attend();

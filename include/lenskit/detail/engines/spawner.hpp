@@ -59,6 +59,8 @@ class spawner {
   spawner& operator=(const spawner&) = delete;
   ~spawner();
 
+  /// How many workers may be asked for and not be told of yet: the kernel allows only so many descriptors on the way.
+  [[nodiscard]] static int most_unanswered() noexcept;
   /// Asks for a new worker in `slot`. Does not wait for it. False if the spawner cannot be asked.
   [[nodiscard]] bool spawn(int slot, const worker_ends& ends) noexcept;
   /// The next event, if there is one. Does not block.

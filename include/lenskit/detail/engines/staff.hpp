@@ -66,6 +66,8 @@ class staff {
   void dismiss(int worker, int start_error) noexcept;
   /// Replaces what is missing. `listener` hears of a lost spawner, and that there are no workers to be had.
   void replace(engine_listener& listener) noexcept;
+  /// The program has closed a descriptor of the library: `error`.
+  void give_up(int error) noexcept;
   /// What stands still may have inherited a lock that a thread of the host held when the spawner was forked (F1): then
   /// every worker of that spawner has. Or the spawner itself does not get to forking it.
   void suspect(int worker) noexcept;
@@ -84,21 +86,27 @@ class staff {
     std::unique_ptr<worker_slot> slot{};
     worker_ends ends{};
   };
+  // How workers are asked for: one at a time after a failure, and twice as many after each success.
   struct hiring {
-    int failed = 0;                 // starts in a row
-    int error = 0;                  // errno of the last of them, until it is reported
-    steady::time_point retry_at{};  // when to try again
-    seat prepared{};
+    int unanswered = 0;  // asked for, and the spawner has not told of them
+    int at_once = spawner::most_unanswered();
+    int failures_in_a_row = 0;
+    bool misses_workers = false;   // and has said so
+    steady::time_point next_at{};  // when to try again
   };
+  static constexpr int left_for_others = 8;  // descriptors that no worker but the first takes from the program
 
-  [[nodiscard]] seat make_seat(int worker);
+  /// Throws if it would not leave `spare` descriptors.
+  [[nodiscard]] seat make_seat(int worker, int spare);
+  [[nodiscard]] bool missing() const noexcept;
+  [[nodiscard]] bool may_start() const noexcept { return hiring_.unanswered < hiring_.at_once; }
   void watch(int worker);
   void hire_everybody();
   void greet(int worker, process started);
   void open_reports(int worker);
   void find_lost() noexcept;
   [[nodiscard]] std::list<death_event> describe_death(int worker, worker_slot& slot);
-  void start_failed(int worker, const char* why) noexcept;
+  void start_failed(const char* why) noexcept;
   void seat_prepared(int worker) noexcept;
   void replace_spawner() noexcept;
   void close(int worker, bool busy) noexcept;
@@ -109,7 +117,8 @@ class staff {
   poller& events_;
   attendance& logs_;
   std::vector<std::unique_ptr<worker_slot>> slots_;
-  std::vector<hiring> hirings_;
+  std::vector<seat> prepared_;
+  hiring hiring_;
   std::unique_ptr<spawner> spawner_;
   std::uint64_t starts_ = 0;
   bool spawner_gone_ = false;

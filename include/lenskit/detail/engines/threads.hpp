@@ -36,7 +36,7 @@ class threads_engine final : public worker_engine {
 
   void deliver(std::list<results_event> results) noexcept;
 
-  const engine_traits traits_;
+  engine_traits traits_;
   wakeup wakeup_;
   poller poller_;
   std::mutex results_mutex_;

@@ -50,6 +50,7 @@ struct worker_slot {
   pid_t pid = -1;
   std::optional<steady::time_point> ended_at{};  // when the pidfd said so
   std::optional<exit_status> status{};
+  int start_error = 0;                                        // errno of the fork, if it never lived
   bool told = false;                                          // of its death
   bool writable = false;                                      // its stream has room again
   steady::time_point harvest_at = steady::time_point::max();  // when to fetch what its task keeps back

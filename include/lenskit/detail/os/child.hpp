@@ -6,8 +6,9 @@
 namespace lenskit::detail {
 
 /// Everything a process forked from the host has to do before it does anything else: leaves the host's process group,
-/// takes back its signal handlers, closes every descriptor of the library but `keep`, and makes `exit()` end it at
-/// once, without the host's atexit handlers and static destructors (failure F8). Every signal must be blocked around
+/// takes back its signal handlers, closes every descriptor of the library but `keep`, forgets what the host has printed
+/// and not written yet, and makes `exit()` end it at once, without the host's atexit handlers and static destructors
+/// (failure F8). Every signal must be blocked around
 /// the fork
 /// (`signal_shield`), so that no handler of the host runs here first; they stay blocked until `receive_signals`.
 void start_child(std::initializer_list<int> keep, const char* name) noexcept;
@@ -15,7 +16,7 @@ void start_child(std::initializer_list<int> keep, const char* name) noexcept;
 /// Unblocks every signal.
 void receive_signals() noexcept;
 
-/// Ends a process of the library: writes coverage and pending standard output, then `_exit`.
+/// Ends a process of the library: writes coverage and what it has printed, then `_exit`.
 [[noreturn]] void leave_child(int code) noexcept;
 
 /// Asks the kernel to kill this process when its parent dies; false if the parent, `expected`, is dead already.

@@ -40,6 +40,9 @@ using gate_lock = std::unique_lock<std::recursive_mutex>;
 /// inherits a descriptor of the library that its list does not name. May be locked again by the thread that holds it.
 gate_lock descriptor_gate();
 
+/// Whether this process could have `count` more descriptors now. `fd`: any of its own.
+[[nodiscard]] bool descriptors_left(int count, int fd) noexcept;
+
 /// In a forked child: closes every listed descriptor except those in `keep`, which stay open but ownerless, and makes
 /// every descriptor object made so far inert.
 void close_inherited(std::initializer_list<int> keep) noexcept;

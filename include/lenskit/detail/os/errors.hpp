@@ -7,9 +7,14 @@
 
 namespace lenskit::detail {
 
-/// Throws std::system_error with `what` and the text of `error` (default: errno now).
-[[noreturn]] inline void throw_errno(const std::string& what, int error = errno) {
-  throw std::system_error(error, std::generic_category(), what);
-}
+/// The limit that a call has met which failed with `error` for want of descriptors, processes or threads, and its
+/// value; empty for other errors.
+[[nodiscard]] std::string limit_behind(int error);
+
+/// The system's own text, and that limit.
+[[nodiscard]] std::string error_text(int error);
+
+/// Throws std::system_error with `what`, the limit behind it and the text of `error` (default: errno now).
+[[noreturn]] void throw_errno(const std::string& what, int error = errno);
 
 }  // namespace lenskit::detail

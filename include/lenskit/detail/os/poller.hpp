@@ -28,9 +28,10 @@ class poller {
   /// Changes what is waited for. False if the kernel would not, which leaves it as it was.
   [[nodiscard]] bool change(int fd, std::uint64_t key, interest wanted) noexcept;
   void forget(int fd) noexcept;
-  /// Waits until something is ready or `deadline`; returns the ready part of `room`. An interruption by a signal
-  /// returns empty.
-  [[nodiscard]] std::span<readiness> wait(std::span<readiness> room, steady::time_point deadline) const noexcept;
+  /// Waits until something is ready or `deadline`; returns the ready part of `room`. May return empty before that: when
+  /// a signal interrupts it, and after two seconds, so that no thread sleeps for ever on descriptors that the program
+  /// has closed. Throws std::system_error when it finds them closed (failure H4).
+  [[nodiscard]] std::span<readiness> wait(std::span<readiness> room, steady::time_point deadline) const;
   /// Readable when something in this set is: sets can be nested.
   [[nodiscard]] int fd() const noexcept { return epoll_.get(); }
 

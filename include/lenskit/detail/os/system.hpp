@@ -152,7 +152,12 @@ int setpgid(pid_t pid, pid_t group) noexcept;
 uid_t geteuid() noexcept;
 pid_t getpid() noexcept;
 pid_t gettid() noexcept;
-int processor() noexcept;  // the one that the calling thread runs on, or has just run on; -1 if unknown
+int processor() noexcept;         // the one that the calling thread runs on, or has just run on; -1 if unknown
+bool single_threaded() noexcept;  // the program has no second thread; may be false when it has none any more
+constexpr std::uint64_t no_limit = ~std::uint64_t{0};
+std::uint64_t file_size_limit() noexcept;   // bytes (RLIMIT_FSIZE), or no_limit
+std::uint64_t descriptor_limit() noexcept;  // descriptors (RLIMIT_NOFILE), or no_limit
+std::uint64_t process_limit() noexcept;     // processes and threads of this user (RLIMIT_NPROC), or no_limit
 /// Calls `handler` in every child that is forked from now on, by whomever. False without memory.
 bool at_fork_in_child(void (*handler)()) noexcept;
 constexpr int standard_output = 1;

@@ -19,13 +19,15 @@ class model_directory {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
-  /// A new file without a name, of mode 0600 whatever the umask. Where the file system cannot do that, it has a name
-  /// of its own already, which `named` then says.
+  /// A new file without a name, of mode 0600 whatever the umask. Where the file system cannot do that, or there is no
+  /// /proc by which it could get one (failure H4), it has a name of its own already, which `named` then says.
   struct new_file {
     descriptor file;
     std::string named;
   };
   [[nodiscard]] new_file create() const;
+  /// A descriptor through which a new file cannot be written: so no process that has it can make its mapping writable.
+  [[nodiscard]] descriptor reopen_for_reading(const new_file& file) const;
   /// Gives a new file its first name, one that did not exist. Returns the name.
   [[nodiscard]] std::string name(const new_file& file) const;
   /// Replaces whatever is at `to` in one step. `to` may be a symbolic link, which is replaced and not followed.
