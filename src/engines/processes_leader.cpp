@@ -8,6 +8,7 @@
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
+#include <lenskit/detail/worker/cut_results.hpp>
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -153,6 +154,7 @@ void processes_engine::receive_from(int worker) {
 
 void processes_engine::take_message(int worker, frame message) {
   if (message.type != static_cast<std::uint8_t>(message::results)) return;
+  if (message.missing != 0) fail_cut_results(message);
   const auto head = reader(message.payload.bytes()).get<results_head>("a results message");
   // What a task has logged is heard before its result.
   at(worker).reports->drain_until(head.reports);

@@ -48,4 +48,10 @@ void rethrow_encoding(const std::type_info& type) { rethrow_as("encode", type); 
 
 void rethrow_decoding(const std::type_info& type) { rethrow_as("decode", type); }
 
+void rethrow_too_large(std::size_t bytes) {
+  constexpr std::size_t large = std::size_t{1} << 20;
+  if (bytes < large) throw;
+  throw serialization_error(fmt::format("cannot take a result of {} bytes: there is no memory for it", bytes));
+}
+
 }  // namespace lenskit::detail

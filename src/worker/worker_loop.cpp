@@ -9,6 +9,9 @@
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/recorder.hpp>
 #include <lenskit/detail/worker/worker_loop.hpp>
+#include <lenskit/error.hpp>
+
+#include <fmt/format.h>
 
 #include <stdio_ext.h>
 
@@ -115,6 +118,9 @@ class worker final : public result_sink {
   }
 
   void take(frame message) {
+    if (message.missing != 0)
+      throw serialization_error(
+          fmt::format("no memory for a message of {} bytes", message.payload.size() + message.missing));
     reader in(message.payload.bytes());
     switch (static_cast<detail::message>(message.type)) {
       case message::tasks: {

@@ -44,6 +44,8 @@ void check_whole(const std::type_info& actual, const std::type_info& stated);
 /// out and the library's own errors stay what they are.
 [[noreturn]] void rethrow_encoding(const std::type_info& type);
 [[noreturn]] void rethrow_decoding(const std::type_info& type);
+/// In a catch block of std::bad_alloc: one that a value of so many bytes is to blame for says so, any other goes on.
+[[noreturn]] void rethrow_too_large(std::size_t bytes);
 
 inline void get_mark(reader& in) {
   if (in.get<std::byte>("an object") != object_mark) [[unlikely]]
