@@ -8,7 +8,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <random>
 #include <ranges>
@@ -292,3 +294,51 @@ TEST_CASE("V7: elements that ask for much alignment have it everywhere") {
       on(engine));
   for (const auto& result : alone.map(std::vector<wide>(20))) CHECK(is_aligned(&result));
 }
+
+TEST_CASE("V5: the library's own exceptions keep type and fields from a task, a subprocess and a pool within") {
+  ON_EVERY_ENGINE(engine);
+  const auto fails = [](int, int) -> int { throw lenskit::no_space(100, 7, "/dev/shm"); };
+  const auto check = [](auto&& run) {
+    try {
+      run();
+      FAIL("nothing was thrown");
+    } catch (const lenskit::no_space& e) {
+      CHECK(e.needed() == 100);
+      CHECK(e.available() == 7);
+      CHECK(e.where() == "/dev/shm");
+      CHECK(dynamic_cast<const lenskit::task_error*>(&e) != nullptr);
+      CHECK(lenskit::describe(std::current_exception()).find("\n  needed: 100 bytes\n") != std::string::npos);
+    }
+  };
+  invoker inv(0, fails, on(engine));
+  check([&] { (void)inv.map(std::vector{1}).collect(); });
+  invoker outer(
+      0, [fails](int, int x) { return invoker(0, fails, on(engine::in_process)).map(std::vector{x}).collect(); },
+      on(engine));
+  check([&] { (void)outer.map(std::vector{1}).collect(); });
+  if (engine == engine::processes) check([&] { (void)lenskit::run_sp([&] { return fails(0, 0); }); });
+}
+
+#ifndef __SANITIZE_THREAD__
+TEST_CASE("V5: a death in a pool within a task is told whole, as the failure of that task") {
+  const auto dies = [](int, int) -> int { std::_Exit(3); };
+  const auto nested = [dies](int, int x) {
+    return invoker(0, dies, {.n_jobs = 1, .engine = engine::processes}).map(std::vector{x}).collect();
+  };
+  invoker outer(0, nested, {.n_jobs = 1, .engine = engine::processes});
+  auto results = outer.map_outcomes(std::vector{1, 2});
+  std::size_t index = 0;
+  for (auto& result : results) {
+    try {
+      (void)result.value();
+      FAIL("nothing was thrown");
+    } catch (const lenskit::worker_died& e) {
+      CHECK(e.exit_code() == 3);
+      CHECK(e.index() == index);
+      CHECK(std::string(e.what()).find("exited with code 3") != std::string::npos);
+    }
+    ++index;
+  }
+  CHECK(index == 2);
+}
+#endif

@@ -12,6 +12,7 @@
 #include <support/catch.hpp>
 #include <support/message_of.hpp>
 
+#include <algorithm>
 #include <array>
 #include <complex>
 #include <cstdint>
@@ -159,6 +160,16 @@ class text_of {
   const char* begin_;
   const char* end_;
 };
+class blob {
+ public:
+  blob(const void* data, std::size_t size) : data_(static_cast<const char*>(data)), size_(size) {}
+  [[nodiscard]] const char* data() const { return data_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  const char* data_;
+  std::size_t size_;
+};
 template <class T>
 class observer {
  public:
@@ -200,6 +211,16 @@ class short_text {
 
  private:
   std::array<char, 16> text_{};
+};
+class counted_text {
+ public:
+  counted_text(const char* text, std::size_t size) : size_(size) { std::copy_n(text, size, text_.data()); }
+  [[nodiscard]] const char* begin() const { return text_.data(); }
+  [[nodiscard]] const char* end() const { return text_.data() + size_; }
+
+ private:
+  std::size_t size_;
+  std::array<char, 24> text_{};
 };
 
 struct animal {
@@ -337,6 +358,7 @@ TEST_CASE("V1: views and pointers of other libraries are known by their shape", 
   STATIC_REQUIRE(dangles<std::map<int, std::optional<slice<double>>>>());
   STATIC_REQUIRE(dangles<slice<const double>>());
   STATIC_REQUIRE(dangles<text_of>());
+  STATIC_REQUIRE(dangles<blob>());
   STATIC_REQUIRE(dangles<observer<int>>());
   STATIC_REQUIRE(dangles<observer<const double>>());
   using lazy = decltype(std::declval<std::vector<int>&>() | std::views::transform([](int x) { return x + 1; }));
@@ -346,6 +368,7 @@ TEST_CASE("V1: views and pointers of other libraries are known by their shape", 
 TEST_CASE("V1: small owners are not taken for views", "[wire]") {
   STATIC_REQUIRE(!dangles<read_only3>());
   STATIC_REQUIRE(!dangles<short_text>());
+  STATIC_REQUIRE(!dangles<counted_text>());
   STATIC_REQUIRE(!dangles<std::complex<double>>());
   CHECK(trip(vector3(7)) == vector3(7));
 }

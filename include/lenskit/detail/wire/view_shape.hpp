@@ -28,7 +28,7 @@ inline constexpr bool made_from_elsewhere =
     std::is_convertible_v<const std::vector<std::remove_const_t<Element>>&, T>;
 
 // Whether const makes no difference to what is given out. Read-only access alone has small owners as well: then it
-// takes more to be taken for a view.
+// takes more to be taken for a view, and no more room than a pointer and a length take.
 template <class T, class Shown, class ShownByConst>
 consteval bool shows_elsewhere() {
   if constexpr (!std::is_same_v<Shown, ShownByConst>) {
@@ -37,7 +37,8 @@ consteval bool shows_elsewhere() {
     return true;  // made on the way, from what is elsewhere
   } else {
     using element = std::remove_reference_t<Shown>;
-    return !std::is_const_v<element> || alignof(T) > alignof(element) || made_from_elsewhere<T, element>;
+    return !std::is_const_v<element> ||
+           (sizeof(T) <= 2 * sizeof(void*) && (alignof(T) > alignof(element) || made_from_elsewhere<T, element>));
   }
 }
 
@@ -59,6 +60,12 @@ consteval bool is_shaped_like_view() {
                          value.operator->();
                        }) {
     return shows_elsewhere<T, decltype(*std::declval<T&>()), decltype(*std::declval<const T&>())>();
+  } else if constexpr (requires(T & value, const T& constant) {
+                         *value.data();
+                         *constant.data();
+                         constant.size();
+                       }) {
+    return shows_elsewhere<T, decltype(*std::declval<T&>().data()), decltype(*std::declval<const T&>().data())>();
   } else {
     return requires(const T& constant) {
       { *constant.data_handle() } -> std::same_as<std::iter_reference_t<decltype(constant.data_handle())>>;
