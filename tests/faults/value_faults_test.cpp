@@ -230,7 +230,7 @@ TEST_CASE("V7: a result larger than the caller may map is its task's failure, na
     }
     return failed == std::vector<bool>{false, true, false} && why.find("268435") != std::string::npos;
   };
-  CHECK(holds_in_child([&] { return check(100); }));  // no room for the message
-  CHECK(holds_in_child([&] { return check(400); }));  // none for the value beside it
+  CHECK(lenskit::tests::holds_in_child([&] { return check(100); }));  // no room for the message
+  CHECK(lenskit::tests::holds_in_child([&] { return check(400); }));  // none for the value beside it
 }
 #endif
