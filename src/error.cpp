@@ -24,7 +24,7 @@ std::string ending(const death_report& report) {
   return "ended in an unknown way";
 }
 
-std::string describe(const task_failure& failure, const death_report& report) {
+std::string describe_death(const task_failure& failure, const death_report& report) {
   auto text = fmt::format("worker {} died in task {}: {} after {:.3f} s", failure.worker_pid, failure.index,
                           ending(report), std::chrono::duration<double>(report.elapsed).count());
   if (report.peak_memory > 0)
@@ -57,8 +57,13 @@ std::string describe_break(const std::string& why, const std::vector<std::string
 }  // namespace
 
 worker_died::worker_died(task_failure failure, death_report report)
-    : std::runtime_error(describe(failure, report)),
+    : std::runtime_error(describe_death(failure, report)),
       task_error(named(std::move(failure), "lenskit::worker_died", std::runtime_error::what())),
+      report_(std::make_shared<const death_report>(std::move(report))) {}
+
+worker_died::worker_died(detail::as_told, const task_failure& failure, death_report report)
+    : std::runtime_error(failure.message),
+      task_error(failure),
       report_(std::make_shared<const death_report>(std::move(report))) {}
 
 task_timeout::task_timeout(task_failure failure, std::chrono::nanoseconds limit)
@@ -66,9 +71,15 @@ task_timeout::task_timeout(task_failure failure, std::chrono::nanoseconds limit)
       task_error(named(std::move(failure), "lenskit::task_timeout", std::runtime_error::what())),
       limit_(limit) {}
 
+task_timeout::task_timeout(detail::as_told, const task_failure& failure, std::chrono::nanoseconds limit)
+    : std::runtime_error(failure.message), task_error(failure), limit_(limit) {}
+
 task_cancelled::task_cancelled(task_failure failure)
     : std::runtime_error(describe_cancel(failure)),
       task_error(named(std::move(failure), "lenskit::task_cancelled", std::runtime_error::what())) {}
+
+task_cancelled::task_cancelled(detail::as_told, const task_failure& failure)
+    : std::runtime_error(failure.message), task_error(failure) {}
 
 broken_pool::broken_pool(const std::string& why, std::vector<std::string> causes)
     : std::runtime_error(describe_break(why, causes)),

@@ -5,13 +5,19 @@
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lenskit {
+namespace detail {
+/// Says of a failure's `type_name` and `message` that they are right as they are: it has crossed from another process.
+struct as_told {};
+}  // namespace detail
 
 /// Where a failed task ran and how it failed: the fields behind `task_error`.
 struct task_failure {
@@ -67,6 +73,7 @@ struct death_report {
 class worker_died : public std::runtime_error, public task_error {
  public:
   worker_died(task_failure failure, death_report report);
+  worker_died(detail::as_told, const task_failure& failure, death_report report);
   [[nodiscard]] std::optional<int> signal() const noexcept { return report_->signal; }
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return report_->exit_code; }
   [[nodiscard]] bool core_dumped() const noexcept { return report_->core_dumped; }
@@ -84,6 +91,7 @@ class worker_died : public std::runtime_error, public task_error {
 class task_timeout : public std::runtime_error, public task_error {
  public:
   task_timeout(task_failure failure, std::chrono::nanoseconds limit);
+  task_timeout(detail::as_told, const task_failure& failure, std::chrono::nanoseconds limit);
   [[nodiscard]] std::chrono::nanoseconds limit() const noexcept { return limit_; }
 
  private:
@@ -94,6 +102,7 @@ class task_timeout : public std::runtime_error, public task_error {
 class task_cancelled : public std::runtime_error, public task_error {
  public:
   explicit task_cancelled(task_failure failure);
+  task_cancelled(detail::as_told, const task_failure& failure);
 };
 
 /// A value could not be turned into bytes or back.
@@ -119,7 +128,8 @@ class fork_refused : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// An invoker was used after `shutdown()` or after it was moved from, or in another process than it was made in.
+/// An invoker, or a range of its results, was used after `shutdown()` or after it was moved from, or in another process
+/// than it was made in.
 class invoker_closed : public std::logic_error {
  public:
   using std::logic_error::logic_error;
@@ -150,5 +160,17 @@ class settings_error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// All that is known of an exception, in lines for a reader: type, message, task and worker, how the worker ended
+/// (signal or exit code, running time, memory), stack, last log lines, causes of a broken pool; then the same of each
+/// exception that it was thrown in answer to.
+///
+///     int main() try { ... } catch (...) { std::cerr << lenskit::describe(std::current_exception()); return 1; }
+///
+/// Takes anything that can be thrown, and null. Ends in a line break. Throws std::bad_alloc only, does not block, safe
+/// in any thread.
+///
+/// LensKit: a traceback that Python prints by itself.
+[[nodiscard]] std::string describe(const std::exception_ptr& thrown);
 
 }  // namespace lenskit

@@ -1,7 +1,9 @@
 // The invoker: a model and a function, ready to be applied to many arguments by a pool of workers.
 #pragma once
 
+#include <lenskit/detail/dispatch/call_check.hpp>
 #include <lenskit/detail/dispatch/dispatcher.hpp>
+#include <lenskit/detail/dispatch/time_limit.hpp>
 #include <lenskit/detail/dispatch/zip_source.hpp>
 #include <lenskit/detail/worker/typed_tasks.hpp>
 #include <lenskit/error.hpp>
@@ -36,13 +38,13 @@ struct invoker_options {
   std::optional<int> n_jobs{};  ///< workers; default `proc_count({.max_default = 4})`
   lenskit::engine engine = lenskit::engine::automatic;
   lenskit::persist_method persist_method = lenskit::persist_method::automatic;  ///< how processes get the model
-  std::optional<std::chrono::nanoseconds> task_timeout{};  ///< running time of one task; processes only
-  int max_retries = 0;                                     ///< further runs of a task whose worker died
-  std::size_t chunk_size = 0;                              ///< tasks per message; 0: adaptive
-  std::size_t buffer_size = 0;                             ///< inputs pulled but not yet yielded; 0: chosen
-  std::stop_token stop_token{};                            ///< ends every map call with `task_cancelled`
-  std::shared_ptr<lenskit::progress> progress{};           ///< told of every task: dispatched, in-progress, finished
-  std::optional<parallel_settings> worker_parallel{};      ///< settings in workers; default `subprocess_config()`
+  detail::time_limit task_timeout{};  ///< running time of one task, std::optional of nanoseconds; processes only
+  int max_retries = 0;                ///< further runs of a task whose worker died
+  std::size_t chunk_size = 0;         ///< tasks per message; 0: adaptive
+  std::size_t buffer_size = 0;        ///< inputs pulled but not yet yielded; 0: chosen
+  std::stop_token stop_token{};       ///< ends every map call with `task_cancelled`
+  std::shared_ptr<lenskit::progress> progress{};       ///< told of every task: dispatched, in-progress, finished
+  std::optional<parallel_settings> worker_parallel{};  ///< settings in workers; default `subprocess_config()`
 };
 
 namespace detail {
@@ -125,7 +127,10 @@ void settle_completed(task_stream& stream, task_stream::step step, std::optional
 ///
 /// `model`: an lvalue is not copied in the parent and must outlive a run in_process, in threads or with
 /// `persist_method::inherit`; an rvalue is moved in; a `persisted_model<M>` is used as it is and not closed. Workers
-/// see it read-only. `fn`: anything that can be called with `const Model&` and arguments; each worker has its own copy.
+/// see it read-only. An array or a string literal is a model too, and is given to `fn` as one. A model of a derived
+/// class that is given by its base is never cut off: processes refuse it (persist_error) unless they inherit it, and
+/// every engine refuses to move it in. `fn`: anything that can be called with `const Model&` and arguments; each worker
+/// has its own copy.
 ///
 /// The constructor persists the model and starts the workers, and returns when the first of them runs: the others are
 /// forked from the same state of this process while it has its first task. Throws std::invalid_argument for options
@@ -167,30 +172,51 @@ class invoker {
 
   /// Results in the order of the input. Does not block; the range does. Ranges are zipped, the shortest ends the call;
   /// lvalue ranges are referred to, rvalue ranges are moved in. Throws invoker_closed, broken_pool.
-  template <std::ranges::input_range... Rs>
+  template <class... Rs>
   [[nodiscard]] auto map(Rs&&... ranges) {
-    check_call<Rs...>();
-    using result = result_of<Rs...>;
-    auto stream = open<result>(detail::result_order::of_input, std::forward<Rs>(ranges)...);
-    return map_range<result>(std::move(stream), &detail::settle_value<result>);
+    if constexpr (detail::is_right_call<Model, Fn, Rs...>()) {
+      using result = result_of<Rs...>;
+      auto stream = open<result>(detail::result_order::of_input, std::forward<Rs>(ranges)...);
+      return map_range<result>(std::move(stream), &detail::settle_value<result>);
+    } else {
+      return detail::refused();
+    }
   }
 
   /// As `map`, but a failed task is an outcome and throws nothing.
-  template <std::ranges::input_range... Rs>
+  template <class... Rs>
   [[nodiscard]] auto map_outcomes(Rs&&... ranges) {
-    check_call<Rs...>();
-    using result = result_of<Rs...>;
-    auto stream = open<result>(detail::result_order::of_input, std::forward<Rs>(ranges)...);
-    return map_range<outcome<result>>(std::move(stream), &detail::settle_outcome<result>);
+    if constexpr (detail::is_right_call<Model, Fn, Rs...>()) {
+      using result = result_of<Rs...>;
+      auto stream = open<result>(detail::result_order::of_input, std::forward<Rs>(ranges)...);
+      return map_range<outcome<result>>(std::move(stream), &detail::settle_outcome<result>);
+    } else {
+      return detail::refused();
+    }
   }
 
   /// As `map_outcomes`, but in the order in which tasks finish, with their indices.
-  template <std::ranges::input_range... Rs>
+  template <class... Rs>
   [[nodiscard]] auto as_completed(Rs&&... ranges) {
-    check_call<Rs...>();
-    using result = result_of<Rs...>;
-    auto stream = open<result>(detail::result_order::of_completion, std::forward<Rs>(ranges)...);
-    return map_range<completed<result>>(std::move(stream), &detail::settle_completed<result>);
+    if constexpr (detail::is_right_call<Model, Fn, Rs...>()) {
+      using result = result_of<Rs...>;
+      auto stream = open<result>(detail::result_order::of_completion, std::forward<Rs>(ranges)...);
+      return map_range<completed<result>>(std::move(stream), &detail::settle_completed<result>);
+    } else {
+      return detail::refused();
+    }
+  }
+
+  // Values in braces have no type, and would be refused in many words.
+  template <class... Ts, std::size_t... Sizes>
+  requires(sizeof...(Ts) > 0) detail::refused map(Ts (&&... values)[Sizes]) { return refuse_braces(values...); }
+  template <class... Ts, std::size_t... Sizes>
+  requires(sizeof...(Ts) > 0) detail::refused map_outcomes(Ts (&&... values)[Sizes]) {
+    return refuse_braces(values...);
+  }
+  template <class... Ts, std::size_t... Sizes>
+  requires(sizeof...(Ts) > 0) detail::refused as_completed(Ts (&&... values)[Sizes]) {
+    return refuse_braces(values...);
   }
 
   /// The number of workers; 1 for engine in_process.
@@ -205,18 +231,11 @@ class invoker {
   }
 
  private:
-  template <class... Rs>
-  static void check_call() {
-    static_assert(sizeof...(Rs) > 0, "lenskit: map needs at least one range of arguments");
-    constexpr bool callable =
-        detail::callable_with<Model, Fn, std::ranges::range_value_t<std::remove_reference_t<Rs>>...>;
-    static_assert(callable, "lenskit: the function cannot be called with the model and one element of each range");
-    if constexpr (callable) {
-      using returned = detail::called_result<Model, Fn, std::ranges::range_value_t<std::remove_reference_t<Rs>>...>;
-      static_assert(!std::is_reference_v<returned> && !detail::dangles<std::decay_t<returned>>(),
-                    "lenskit: the function returns a pointer, reference or view, which would dangle outside of the "
-                    "worker: return the value itself");
-    }
+  template <class... Arrays>
+  static detail::refused refuse_braces(Arrays&...) {
+    static_assert(sizeof...(Arrays) == 0,
+                  "lenskit: map takes ranges, and values in braces are none: write map(std::vector{1, 2})");
+    return {};
   }
 
   template <class R, class... Rs>
@@ -231,21 +250,24 @@ class invoker {
         pool_, std::move(source), detail::next_call(detail::body_entry<body>.id(), order), std::move(how));
   }
 
+  using kept = detail::kept_as<Model>;
+
   // The model as the workers will see it.
-  std::shared_ptr<const Model> hold(persisted_model<Model>& persisted) { return detail::share_model(persisted); }
-  std::shared_ptr<const Model> hold(persisted_model<Model>&& persisted) { return detail::share_model(persisted); }
-  std::shared_ptr<const Model> hold(const Model& model) {
-    std::shared_ptr<const Model> borrowed(std::shared_ptr<void>(), &model);
+  std::shared_ptr<const kept> hold(persisted_model<kept>& persisted) { return detail::share_model(persisted); }
+  std::shared_ptr<const kept> hold(persisted_model<kept>&& persisted) { return detail::share_model(persisted); }
+  std::shared_ptr<const kept> hold(const Model& model) {
+    std::shared_ptr<const kept> borrowed(std::shared_ptr<void>(), std::addressof(detail::as_kept(model)));
     return plan_.engine == lenskit::engine::processes ? persist_for_workers(std::move(borrowed)) : borrowed;
   }
-  std::shared_ptr<const Model> hold(Model&& model) {
-    auto owned = std::make_shared<const Model>(std::move(model));
+  std::shared_ptr<const kept> hold(Model&& model) {
+    detail::check_whole_model(model);  // moving it would cut it off
+    auto owned = std::make_shared<const kept>(std::move(const_cast<kept&>(detail::as_kept(model))));
     return plan_.engine == lenskit::engine::processes ? persist_for_workers(std::move(owned)) : owned;
   }
 
   // Persists and maps `model` here, before the workers are forked: they inherit the mapping and what was reconstructed.
   // A model that was moved in goes once it is stored, unless workers inherit that very object.
-  std::shared_ptr<const Model> persist_for_workers(std::shared_ptr<const Model> model) {
+  std::shared_ptr<const kept> persist_for_workers(std::shared_ptr<const kept> model) {
     auto persisted = detail::persist_for_pool(std::move(model), options_.persist_method);
     return detail::share_model(persisted);
   }

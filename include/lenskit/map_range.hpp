@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lenskit/detail/dispatch/decode_result.hpp>
+#include <lenskit/error.hpp>
 
 #include <boost/system/result.hpp>
 
@@ -39,7 +40,7 @@ struct completed {
 ///
 /// Throws, besides what tasks threw: what the input range threw, once everything before it has been delivered;
 /// `task_cancelled`, `broken_pool`, `invoker_closed` if the pool ends before the input does. For one thread at a time.
-/// Not usable in a forked process.
+/// Not usable in a forked process. One that was moved from has no results: `begin()` and `++` throw invoker_closed.
 ///
 /// LensKit: the iterator that `ModelOpInvoker.map` returns, which reads its input eagerly and ends at the first
 /// failure.
@@ -72,8 +73,12 @@ class [[nodiscard]] map_range {
     map_range* range_ = nullptr;
   };
 
-  map_range(map_range&&) noexcept = default;
-  map_range& operator=(map_range&&) noexcept = default;
+  map_range(map_range&& other) noexcept { take(other); }
+  map_range& operator=(map_range&& other) noexcept {
+    if (this != &other) take(other);
+    return *this;
+  }
+  ~map_range() = default;
 
   /// Goes to the first result, or on from one that threw; else stays where it is.
   [[nodiscard]] iterator begin() {
@@ -98,6 +103,18 @@ class [[nodiscard]] map_range {
   // Whether values that follow one another are taken without a call for each: the shortest tasks take less than that.
   static constexpr bool goes_on_by_itself = detail::wire_bitwise<T> && std::is_trivially_copy_assignable_v<T>;
 
+  // All of it: a pointer into the stream that stayed behind would be read by the range that was moved from.
+  void take(map_range& other) noexcept {
+    stream_ = std::move(other.stream_);
+    settle_ = other.settle_;
+    current_.reset();
+    if (other.current_) current_.emplace(std::move(*other.current_));
+    other.current_.reset();
+    next_ = std::exchange(other.next_, nullptr);
+    behind_ = std::exchange(other.behind_, nullptr);
+    ended_ = std::exchange(other.ended_, false);
+  }
+
   void advance() {
     if constexpr (goes_on_by_itself) {
       if (next_ != behind_) [[likely]] {
@@ -112,6 +129,7 @@ class [[nodiscard]] map_range {
       }
     }
     current_.reset();
+    if (!stream_) throw invoker_closed("range of results was moved from");
     const auto step = stream_->next();
     if (step == detail::task_stream::step::end) {
       ended_ = true;

@@ -7,6 +7,7 @@
 #include <lenskit/shared_array.hpp>
 #include <lenskit/sharing_mode.hpp>
 
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <type_traits>
@@ -97,6 +98,8 @@ class persisted_model {
 /// `options` names a place, else `shm`, else, for a type that cannot be stored, `inherit`; when memory is short it is
 /// `file` too.
 ///
+/// A model of a derived class that is given by its base is never cut off: only `inherit` takes it, as an lvalue.
+///
 /// A segment or file is of mode 0600, has no name before it is complete, and cannot be changed through its mappings.
 /// Serialising runs in `sharing_mode`. Throws no_space if there is no room, persist_error for everything else that
 /// prevents it, std::invalid_argument for options that contradict one another. Blocks while it copies, at the speed of
@@ -113,9 +116,18 @@ template <class M>
 template <class M>
 requires(!std::is_reference_v<M> && !std::is_const_v<M> && std::is_move_constructible_v<M>)
     [[nodiscard]] persisted_model<M> persist(M&& model, const persist_options& options = {}) {
+  detail::check_whole_model(model);  // moving it into the handle would cut it off as well
   if (detail::choose_method(options, detail::storable<M>) != persist_method::inherit)
     return persist(std::as_const(model), options);
   return detail::persist_as<M>(std::make_shared<const M>(std::forward<M>(model)), options, detail::naming::named);
+}
+
+// An array has no handle of its own.
+template <class T, std::size_t Size>
+detail::refused persist(const T (&)[Size], const persist_options& = {}) {
+  static_assert(Size == 0,
+                "lenskit: persist takes no array: give it a std::array, a std::string or a struct that holds it");
+  return {};
 }
 
 }  // namespace lenskit

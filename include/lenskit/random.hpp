@@ -217,7 +217,8 @@ const seed_sequence& root_seed();
 /// string to keep clear of the children. A negative key throws `std::invalid_argument`.
 ///
 /// Inside a task the call without keys gives the next child of the task's own seed, so that the result does not
-/// depend on what else its worker ran; with keys it is the same function of the root's entropy as in the parent.
+/// depend on what else its worker ran; with keys it is the same function of the root's entropy as in the parent. In a
+/// thread that a task started in a worker process it throws std::logic_error without keys: derive it in the task.
 /// Never blocks; safe in any thread, but which thread gets which child depends on who comes first.
 ///
 /// LensKit: the same numbers as `lenskit.util.random.derive_seed` of 0.13, strings included.

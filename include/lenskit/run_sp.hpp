@@ -1,8 +1,10 @@
 // One call in a subprocess of its own.
 #pragma once
 
+#include <lenskit/detail/dispatch/call_check.hpp>
 #include <lenskit/detail/dispatch/decode_result.hpp>
 #include <lenskit/detail/dispatch/dispatcher.hpp>
+#include <lenskit/detail/dispatch/time_limit.hpp>
 #include <lenskit/detail/worker/typed_tasks.hpp>
 
 #include <chrono>
@@ -19,8 +21,8 @@
 namespace lenskit {
 
 struct run_sp_options {
-  std::optional<std::chrono::nanoseconds> timeout{};  ///< running time of the call
-  std::stop_token stop_token{};                       ///< ends it with `task_cancelled`
+  detail::time_limit timeout{};  ///< running time of the call, std::optional of nanoseconds
+  std::stop_token stop_token{};  ///< ends it with `task_cancelled`
 };
 
 namespace detail {
@@ -49,6 +51,26 @@ void run_subprocess_call(workplace& place, reader&, recorder& out) {
   }
 }
 
+template <class Fn, class... Args>
+auto run_in_subprocess(const run_sp_options& options, Fn&& fn, Args&&... args) {
+  using returned = std::invoke_result_t<Fn&&, Args&&...>;
+  auto call = [function = std::forward_as_tuple(std::forward<Fn>(fn)),
+               arguments = std::forward_as_tuple(std::forward<Args>(args)...)]() mutable -> returned {
+    return std::apply(
+        [&](auto&&... each) -> returned {
+          return std::invoke(std::get<0>(std::move(function)), std::forward<decltype(each)>(each)...);
+        },
+        std::move(arguments));
+  };
+  using call_type = decltype(call);
+  constexpr task_body body = &run_subprocess_call<call_type>;
+  auto place =
+      std::make_shared<typed_workplace<std::monostate, call_type>>(std::make_shared<std::monostate>(), std::move(call));
+  const auto stream = start_subprocess(options, std::move(place), body_entry<body>.id());
+  if (stream->next() == task_stream::step::failure) std::rethrow_exception(stream->failure());
+  return decode_result<value_of_result<returned>>(*stream);
+}
+
 }  // namespace detail
 
 /// Runs `fn(args...)` in a forked subprocess and returns its value: isolation, not parallelism.
@@ -71,26 +93,15 @@ void run_subprocess_call(workplace& place, reader&, recorder& out) {
 /// LensKit: `run_sp(func, *args, **kwargs)`, which waits for ever if the subprocess dies.
 template <class Fn, class... Args>
 auto run_sp(const run_sp_options& options, Fn&& fn, Args&&... args) {
-  using returned = std::invoke_result_t<Fn&&, Args&&...>;
-  static_assert(!std::is_reference_v<returned> && !detail::dangles<std::decay_t<returned>>(),
-                "lenskit: the function returns a pointer, reference or view, which would dangle outside of the "
-                "subprocess: return the value itself");
-  auto call = [function = std::forward_as_tuple(std::forward<Fn>(fn)),
-               arguments = std::forward_as_tuple(std::forward<Args>(args)...)]() mutable -> returned {
-    return std::apply(
-        [&](auto&&... each) -> returned {
-          return std::invoke(std::get<0>(std::move(function)), std::forward<decltype(each)>(each)...);
-        },
-        std::move(arguments));
-  };
-  using call_type = decltype(call);
-  using result = detail::value_of_result<returned>;
-  constexpr detail::task_body body = &detail::run_subprocess_call<call_type>;
-  auto place = std::make_shared<detail::typed_workplace<std::monostate, call_type>>(std::make_shared<std::monostate>(),
-                                                                                    std::move(call));
-  const auto stream = detail::start_subprocess(options, std::move(place), detail::body_entry<body>.id());
-  if (stream->next() == detail::task_stream::step::failure) std::rethrow_exception(stream->failure());
-  return detail::decode_result<result>(*stream);
+  static_assert(std::is_invocable_v<Fn&&, Args&&...>,
+                "lenskit: the function cannot be called with these arguments: compare its parameters with them");
+  if constexpr (!std::is_invocable_v<Fn&&, Args&&...>) {
+    return detail::refused();
+  } else if constexpr (!detail::returns_value<std::invoke_result_t<Fn&&, Args&&...>>()) {
+    return detail::refused();
+  } else {
+    return detail::run_in_subprocess(options, std::forward<Fn>(fn), std::forward<Args>(args)...);
+  }
 }
 
 /// As above, without options.

@@ -24,10 +24,11 @@ namespace lenskit {
 ///     std::span<const float> row = items.span().subspan(user * n_features, n_features);
 ///
 /// `T` is trivially copyable, or a pair or tuple of such, and holds no pointers. A copy costs a reference count; all
-/// copies share the elements. In a model that `persist` stores, the elements lie out of band, aligned to 64 bytes, in
-/// the mapping that all processes share, and a model loaded from it points straight into the mapping and keeps it
-/// alive. In any other archive of Boost.Serialization, and as part of an argument or a result, the elements are stored
-/// inline: numbers as numbers, structures as their bytes.
+/// copies share the elements. In a model that `persist` stores, the elements lie out of band, aligned to 64 bytes
+/// (more, if T asks for more), in the mapping that all processes share, and a model loaded from it points straight into
+/// the mapping and keeps it alive; only elements that ask for more than a page are copied out of it. In any other
+/// archive of Boost.Serialization, and as part of an argument or a result, the elements are stored inline: numbers as
+/// numbers, structures as their bytes.
 ///
 /// Building it from a span, an initializer list or an lvalue vector copies and throws std::bad_alloc when memory runs
 /// out; nothing else throws. Never blocks. Reading is safe from any thread and in forked children; distinct objects may

@@ -8,6 +8,7 @@
 #include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
+#include <lenskit/detail/worker/cut_results.hpp>
 #include <lenskit/error.hpp>
 
 #include <signal.h>
@@ -16,6 +17,8 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <exception>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -284,6 +287,11 @@ bool processes_engine::take_messages(worker_slot& slot, int worker) {
     event.worker = worker;
     event.head = reader(message->payload.bytes()).get<results_head>("a results message");
     auto& part = event.part.front();
+    if (message->missing != 0) try {
+        fail_cut_results(*message);
+      } catch (const std::bad_alloc&) {
+        part.failure = std::current_exception();
+      }
     part.count = event.head.count;
     part.payload = std::move(message->payload);
     part.runs_at = sizeof event.head;

@@ -1,4 +1,5 @@
 #include <lenskit/detail/log/bar_text.hpp>
+#include <lenskit/detail/log/text_width.hpp>
 
 #include <fmt/format.h>
 
@@ -8,28 +9,6 @@
 
 namespace lenskit::detail {
 namespace {
-
-constexpr bool continues(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
-
-std::size_t width(std::string_view text) noexcept {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
-}
-
-// The first `columns` characters of UTF-8 text.
-std::string_view clipped(std::string_view text, std::size_t columns) noexcept {
-  std::size_t seen = 0;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if (!continues(text[i]) && seen++ == columns) return text.substr(0, i);
-  return text;
-}
-
-// A label with a line break or an escape sequence in it would spoil the screen.
-std::string printable(std::string_view text) {
-  std::string clean(text);
-  std::replace_if(
-      clean.begin(), clean.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, ' ');
-  return clean;
-}
 
 std::string duration(double seconds) {
   constexpr double longest = 99 * 3600.0;
@@ -49,7 +28,7 @@ std::string rate_text(double rate) {
 std::string states_text(const bar_view& view) {
   std::string text;
   for (const auto& [state, count] : view.others)
-    if (count > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, printable(state));
+    if (count > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, printable_text(state));
   return text;
 }
 
@@ -80,14 +59,14 @@ std::string gauge(double part, std::size_t cells, bool unicode) {
 
 std::string bar_line(const bar_view& view, const bar_style& style) {
   const auto columns = static_cast<std::size_t>(std::max(style.columns, 2)) - 1;
-  const auto label = view.label.empty() ? std::string() : printable(view.label) + ": ";
+  const auto label = view.label.empty() ? std::string() : printable_text(view.label) + ": ";
   auto states = states_text(view);
   if (!states.empty()) states.insert(0, 1, ' ');
   const bool at_end = view.total && view.done >= static_cast<std::int64_t>(*view.total);
   if (!view.total) {
     const auto text =
         fmt::format("{}{} [{}, {}]{}", label, view.done, duration(view.seconds), rate_text(view.rate), states);
-    return std::string(clipped(text, columns));
+    return std::string(clipped_text(text, columns));
   }
   const auto head = fmt::format("{}{:3.0f}%", label, std::floor(fraction(view) * 100));
   const auto left = at_end ? duration(0) : view.rate > 0 ? duration(seconds_left(view)) : "--:--";
@@ -95,8 +74,8 @@ std::string bar_line(const bar_view& view, const bar_style& style) {
                                 rate_text(view.rate), states);
   constexpr std::size_t longest_gauge = 30;
   constexpr std::size_t shortest_gauge = 4;
-  const auto taken = width(head) + width(tail) + 2;
-  if (taken + shortest_gauge > columns) return std::string(clipped(head + tail, columns));
+  const auto taken = text_width(head) + text_width(tail) + 2;
+  if (taken + shortest_gauge > columns) return std::string(clipped_text(head + tail, columns));
   const auto cells = std::min(columns - taken, longest_gauge);
   const auto green = style.color ? "\x1b[32m" : "";
   const auto plain = style.color ? "\x1b[m" : "";
@@ -104,7 +83,7 @@ std::string bar_line(const bar_view& view, const bar_style& style) {
 }
 
 std::string plain_line(const bar_view& view) {
-  auto text = view.label.empty() ? std::string() : printable(view.label) + ": ";
+  auto text = view.label.empty() ? std::string() : printable_text(view.label) + ": ";
   text += fmt::format("{}", view.done);
   if (view.total) text += fmt::format(" of {} ({:.0f}%)", *view.total, std::floor(fraction(view) * 100));
   text += fmt::format(" in {:.{}f} s, {}", view.seconds, view.seconds < 10 ? 1 : 0, rate_text(view.rate));

@@ -3,19 +3,26 @@
 #include <algorithm>
 
 namespace lenskit::detail {
+namespace {
+
+constexpr std::uint64_t least_alignment = 64;
+constexpr std::uint64_t page = 4096;                 // a mapping begins on one, so nothing in it can be aligned to more
+constexpr std::size_t large = std::size_t{1} << 20;  // begins on a page of its own: whole pages are copied faster
+
+}  // namespace
 
 std::uint64_t model_parts::put(const void* data, std::size_t bytes, std::size_t align) {
-  // All arrays get the alignment that the widest of them asks for, of which 64 bytes is the widest there is.
-  static_cast<void>(align);
   const auto [known, fresh] = tokens_.try_emplace({data, bytes}, arrays_.size());
-  if (fresh) arrays_.push_back({0, static_cast<const std::byte*>(data), bytes});
+  if (fresh) {
+    arrays_.push_back({0, static_cast<const std::byte*>(data), bytes});
+    alignments_.push_back(least_alignment);
+  }
+  auto& alignment = alignments_[static_cast<std::size_t>(known->second)];
+  alignment = std::max<std::uint64_t>(alignment, std::min<std::uint64_t>(align, page));
   return known->second;
 }
 
 void model_parts::lay_out(const model_type& type, bool check_all) {
-  constexpr std::uint64_t array_alignment = 64;
-  constexpr std::uint64_t page = 4096;
-  constexpr std::size_t large = std::size_t{1} << 20;  // begins on a page of its own: whole pages are copied faster
   header_ = make_model_header(type);
   table_.clear();
   runs_.clear();
@@ -24,8 +31,9 @@ void model_parts::lay_out(const model_type& type, bool check_all) {
   header_.array_count = arrays_.size();
   auto end = header_.table_offset + arrays_.size() * sizeof(array_place);
   header_.checked_end = end;
-  for (auto& array : arrays_) {
-    array.offset = aligned_up(end, array.bytes < large ? array_alignment : page);
+  for (std::size_t i = 0; i < arrays_.size(); ++i) {
+    auto& array = arrays_[i];
+    array.offset = aligned_up(end, array.bytes < large ? alignments_[i] : page);
     end = array.offset + array.bytes;
     table_.push_back({array.offset, array.bytes});
   }

@@ -5,9 +5,12 @@
 #include <lenskit/error.hpp>
 #include <lenskit/persist_method.hpp>
 
+#include <boost/core/demangle.hpp>
+
 #include <fmt/format.h>
 
 #include <stdexcept>
+#include <typeinfo>
 
 namespace lenskit {
 
@@ -42,6 +45,13 @@ void fail_not_storable() {
 
 void fail_no_descriptors() {
   throw persist_error("cannot send a stored model: only a result of run_sp carries its descriptor");
+}
+
+void fail_cut_off(const std::type_info& actual, const std::type_info& stated) {
+  throw persist_error(fmt::format(
+      "cannot store a model of class {} that is given by its base {}: it would be cut off; give it as what it "
+      "is, or let workers inherit it (persist_method::inherit, an lvalue)",
+      boost::core::demangle(actual.name()), boost::core::demangle(stated.name())));
 }
 
 pid_t this_process() noexcept { return sys::getpid(); }

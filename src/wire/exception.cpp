@@ -7,6 +7,7 @@
 #include <cxxabi.h>
 
 #include <any>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -23,13 +24,29 @@
 #include <system_error>
 #include <type_traits>
 #include <typeinfo>
+#include <utility>
 #include <variant>
+#include <vector>
 
 namespace lenskit::detail {
 namespace {
 
 constexpr unsigned max_nested = 32;  // an exception may be nested in itself
 constexpr std::size_t short_text = 200;
+
+// The fields of the library's own exceptions, each of which some type has.
+struct own_fields {
+  std::optional<int> signal{};
+  std::optional<int> exit_code{};
+  bool core_dumped = false;
+  bool probably_out_of_memory = false;
+  bool stopped = false;
+  std::int64_t nanoseconds = 0;  // running time of a worker_died, limit of a task_timeout
+  std::uint64_t bytes = 0;       // peak memory of a worker_died, what a no_space needed
+  std::uint64_t available = 0;
+  std::string stack{};
+  std::vector<std::string> lines{};  // log lines, causes of a broken_pool, the place of a no_space
+};
 
 // Everything about an exception that crosses. Encoded field by field.
 struct description {
@@ -39,6 +56,7 @@ struct description {
   plain_error_code code{};   // of a system_error or future_error; the value for a regex_error
   std::string first_path{};  // of a filesystem_error
   std::string second_path{};
+  own_fields own{};
 };
 
 // How an exception of one type is taken apart and put together again.
@@ -54,9 +72,58 @@ std::exception_ptr make(bool nested, task_failure failure, Args&&... args) {
   return std::make_exception_ptr(remote_exception<Base>(std::move(failure), std::forward<Args>(args)...));
 }
 
+// Of a type that is a task_error by itself: that of the task it is thrown for from now on.
+template <class Base>
+class nested_told : public Base, public std::nested_exception {
+ public:
+  using Base::Base;
+};
+template <class Base, class... Args>
+std::exception_ptr make_told(bool nested, const task_failure& failure, Args&&... args) {
+  if (nested) return std::make_exception_ptr(nested_told<Base>(as_told(), failure, std::forward<Args>(args)...));
+  return std::make_exception_ptr(Base(as_told(), failure, std::forward<Args>(args)...));
+}
+
+death_report report_of(const own_fields& own) {
+  death_report report;
+  report.signal = own.signal;
+  report.exit_code = own.exit_code;
+  report.core_dumped = own.core_dumped;
+  report.probably_out_of_memory = own.probably_out_of_memory;
+  report.elapsed = std::chrono::nanoseconds(own.nanoseconds);
+  report.peak_memory = static_cast<std::size_t>(own.bytes);
+  report.log_tail = own.lines;
+  report.stopped = own.stopped;
+  return report;
+}
+
+template <class Base>
+std::exception_ptr rebuild_own(const description& from, task_failure failure, bool nested) {
+  if constexpr (std::is_same_v<Base, worker_died>) {
+    return make_told<Base>(nested, failure, report_of(from.own));
+  } else if constexpr (std::is_same_v<Base, task_timeout>) {
+    return make_told<Base>(nested, failure, std::chrono::nanoseconds(from.own.nanoseconds));
+  } else if constexpr (std::is_same_v<Base, task_cancelled>) {
+    return make_told<Base>(nested, failure);
+  } else if constexpr (std::is_same_v<Base, no_space>) {
+    return make<Base>(nested, std::move(failure), static_cast<std::size_t>(from.own.bytes),
+                      static_cast<std::size_t>(from.own.available),
+                      from.own.lines.empty() ? std::string() : from.own.lines.front());
+  } else {
+    static_assert(std::is_same_v<Base, broken_pool>);
+    return make<Base>(nested, std::move(failure), from.message, from.own.lines);
+  }
+}
+
+template <class Base>
+inline constexpr bool has_own_fields =
+    std::is_base_of_v<task_error, Base> || std::is_same_v<Base, no_space> || std::is_same_v<Base, broken_pool>;
+
 template <class Base>
 std::exception_ptr rebuild(const description& from, task_failure failure, bool nested) {
-  if constexpr (std::is_same_v<Base, std::filesystem::filesystem_error>) {
+  if constexpr (has_own_fields<Base>) {
+    return rebuild_own<Base>(from, std::move(failure), nested);
+  } else if constexpr (std::is_same_v<Base, std::filesystem::filesystem_error>) {
     return make<Base>(nested, std::move(failure), from.message, std::filesystem::path(from.first_path),
                       std::filesystem::path(from.second_path), put_together(from.code));
   } else if constexpr (std::is_same_v<Base, std::ios_base::failure>) {
@@ -80,8 +147,13 @@ constexpr kind kind_of{[](const std::exception& e) { return dynamic_cast<const B
 
 // The first that fits counts, so a class stands before its bases. The last fits whatever is left.
 constexpr kind kinds[] = {
+    kind_of<worker_died>,
+    kind_of<task_timeout>,
+    kind_of<task_cancelled>,
     kind_of<serialization_error>,
+    kind_of<no_space>,
     kind_of<persist_error>,
+    kind_of<fork_refused>,
     kind_of<settings_error>,
     kind_of<broken_pool>,
     kind_of<invoker_closed>,
@@ -129,7 +201,30 @@ std::string current_type_name() {
   return name;
 }
 
+void add_own(own_fields& to, const std::exception& e) {
+  if (const auto* where = dynamic_cast<const task_error*>(&e)) to.stack = where->stack();
+  if (const auto* death = dynamic_cast<const worker_died*>(&e)) {
+    to.signal = death->signal();
+    to.exit_code = death->exit_code();
+    to.core_dumped = death->core_dumped();
+    to.probably_out_of_memory = death->probably_out_of_memory();
+    to.stopped = death->stopped();
+    to.nanoseconds = death->elapsed().count();
+    to.bytes = death->peak_memory();
+    to.lines = death->log_tail();
+  } else if (const auto* late = dynamic_cast<const task_timeout*>(&e)) {
+    to.nanoseconds = late->limit().count();
+  } else if (const auto* full = dynamic_cast<const no_space*>(&e)) {
+    to.bytes = full->needed();
+    to.available = full->available();
+    to.lines = {full->where()};
+  } else if (const auto* broken = dynamic_cast<const broken_pool*>(&e)) {
+    to.lines = broken->causes();
+  }
+}
+
 void add_details(description& to, const std::exception& e) {
+  add_own(to.own, e);
   to.kind = find_kind(e);
   if (const char* text = e.what()) to.message = text;
   if (const auto* where = dynamic_cast<const task_error*>(&e)) to.type_name = where->type_name();  // it has come far
@@ -142,7 +237,7 @@ void add_details(description& to, const std::exception& e) {
   }
 }
 
-description describe(const std::exception_ptr& thrown) {
+description describe_thrown(const std::exception_ptr& thrown) {
   description about;
   about.kind = last_kind;
   try {
@@ -178,7 +273,7 @@ std::exception_ptr nested_in(const std::exception_ptr& thrown) {
 
 void encode_chain(writer& out, std::exception_ptr thrown) {
   for (unsigned depth = 0;; ++depth) {
-    put_value(out, describe(thrown));
+    put_value(out, describe_thrown(thrown));
     thrown = depth < max_nested ? nested_in(thrown) : nullptr;
     put_value(out, thrown != nullptr);
     if (!thrown) return;
@@ -212,6 +307,7 @@ void encode_briefly(writer& out, const std::exception_ptr& thrown) {
   put_value(out, plain_error_code());
   put_short({});
   put_short({});
+  put_value(out, own_fields());
   put_value(out, false);
 }
 
@@ -220,7 +316,7 @@ std::exception_ptr rebuild_chain(reader& in, std::size_t index, pid_t worker, un
   const bool has_nested = get_value<bool>(in);
   if (about.kind > last_kind || depth > max_nested) fail_decoding("an exception of an unknown kind");
   const auto inner = has_nested ? rebuild_chain(in, index, worker, depth + 1) : nullptr;
-  const task_failure failure{index, worker, about.type_name, about.message, {}};
+  const task_failure failure{index, worker, about.type_name, about.message, about.own.stack};
   const auto build = [&] {
     try {
       return kinds[about.kind].rebuild(about, failure, inner != nullptr);

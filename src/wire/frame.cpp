@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 namespace lenskit::detail {
 namespace {
@@ -97,6 +98,7 @@ std::optional<frame> frame_reader::next() {
     have_header_ = true;
     open_frame();
   }
+  if (cut_) return throw_away() ? std::optional(close_frame()) : std::nullopt;
   const bool complete = payload_.size() != 0 ? filled_ == payload_.size() : end_ - begin_ >= header_.length;
   if (!complete) return std::nullopt;
   return close_frame();
@@ -108,15 +110,38 @@ void frame_reader::open_frame() {
   if (!behind_long_) return;
   try {
     payload_ = byte_buffer(header_.length);
-  } catch (const std::bad_alloc&) {
-    throw serialization_error(fmt::format("no memory for a frame of {} bytes", header_.length));
+  } catch (const std::bad_alloc&) {  // whoever sent it has done nothing wrong: what comes behind it is heard
+    cut_ = true;
+    behind_long_ = false;
+    thrown_away_ = 0;
+    check_ = 0;
+    return;
   }
   filled_ = std::min(end_ - begin_, payload_.size());
   std::memcpy(payload_.data(), small_.data() + begin_, filled_);
   begin_ += filled_;
 }
 
+// Sums what has arrived of a frame that does not fit and forgets it, but for its beginning. True at its end.
+bool frame_reader::throw_away() noexcept {
+  const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(end_ - begin_, header_.length - thrown_away_));
+  const auto* from = small_.data() + begin_;
+  check_ = crc32c(from, bytes, check_);
+  if (thrown_away_ < kept_.size()) {
+    const auto at = static_cast<std::size_t>(thrown_away_);
+    std::copy_n(from, std::min(bytes, kept_.size() - at), kept_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  begin_ += bytes;
+  thrown_away_ += bytes;
+  return thrown_away_ == header_.length;
+}
+
 byte_buffer frame_reader::take_payload() {
+  if (cut_) {
+    byte_buffer beginning(kept_.size());
+    std::copy(kept_.begin(), kept_.end(), beginning.data());
+    return beginning;
+  }
   if (payload_.size() != 0) {
     filled_ = 0;
     return std::exchange(payload_, byte_buffer());
@@ -140,7 +165,9 @@ frame frame_reader::close_frame() {
   frame done;
   done.type = header_.type;
   done.payload = take_payload();
-  if (crc32c(done.payload.data(), done.payload.size()) != header_.payload_check) {
+  const auto check = cut_ ? check_ : crc32c(done.payload.data(), done.payload.size());
+  if (std::exchange(cut_, false)) done.missing = header_.length - done.payload.size();
+  if (check != header_.payload_check) {
     throw serialization_error(fmt::format("corrupt frame number {}: payload checksum is wrong", header_.sequence));
   }
   if (attached_.size() < header_.attachments) {

@@ -3,6 +3,9 @@
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/socket_link.hpp>
+#include <lenskit/error.hpp>
+
+#include <fmt/format.h>
 
 #include <array>
 #include <tuple>
@@ -56,6 +59,9 @@ void socket_link::receive(blocking mode) {
 }
 
 void socket_link::take(frame message) {
+  if (message.missing != 0)
+    throw serialization_error(
+        fmt::format("no memory for a message of {} bytes", message.payload.size() + message.missing));
   reader in(message.payload.bytes());
   switch (static_cast<detail::message>(message.type)) {
     case message::tasks: {

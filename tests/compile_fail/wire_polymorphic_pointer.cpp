@@ -1,5 +1,4 @@
-// expect: lenskit: this type cannot travel between processes: make it an aggregate, give it a Boost\.Serialization
-// serialize\(\)
+// expect: lenskit: this type cannot travel between processes: it is or contains a class with virtual functions
 #include <lenskit/detail/wire/codec.hpp>
 
 #include <memory>

@@ -2,20 +2,26 @@
 #include <lenskit/invoker.hpp>
 #include <support/catch.hpp>
 #include <support/engines.hpp>
+#include <support/in_child.hpp>
 #include <support/message_of.hpp>
 
 #include <boost/serialization/split_member.hpp>
 #include <boost/serialization/string.hpp>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstddef>
 #include <exception>
+#include <fstream>
 #include <new>
 #include <ranges>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 using lenskit::invoker;
@@ -185,4 +191,46 @@ TEST_CASE("D11: an exception whose copy throws arrives with its type and text", 
   CHECK(index == 10);
 }
 
+namespace {
+
+// Leaves this process so many bytes to map, while it lives.
+class little_memory {
+ public:
+  explicit little_memory(rlim_t left) {
+    getrlimit(RLIMIT_AS, &before_);
+    rlim_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlimit tight{pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + left, before_.rlim_max};
+    setrlimit(RLIMIT_AS, &tight);
+  }
+  little_memory(const little_memory&) = delete;
+  little_memory& operator=(const little_memory&) = delete;
+  ~little_memory() { setrlimit(RLIMIT_AS, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("V7: a result larger than the caller may map is its task's failure, names its size, and costs no worker",
+          "[no_tsan][no_asan]") {
+  const auto check = [](std::size_t left_mib) {
+    invoker inv(0,
+                [](int, int mib) { return std::pair(getpid(), std::string(static_cast<std::size_t>(mib) << 20, 'x')); },
+                {.n_jobs = 1, .engine = processes, .chunk_size = 1});
+    const auto worker = inv.map(std::vector{1}).collect().at(0).first;
+    const little_memory tight(left_mib << 20);
+    std::vector<bool> failed;
+    std::string why;
+    for (auto& result : inv.map_outcomes(std::vector{1, 256, 1})) {
+      failed.push_back(!result);
+      if (result && result->first != worker) return false;
+      if (!result) why = message_of<lenskit::serialization_error>([&] { (void)result.value(); });
+    }
+    return failed == std::vector<bool>{false, true, false} && why.find("268435") != std::string::npos;
+  };
+  CHECK(lenskit::tests::holds_in_child([&] { return check(100); }));  // no room for the message
+  CHECK(lenskit::tests::holds_in_child([&] { return check(400); }));  // none for the value beside it
+}
 #endif

@@ -1,5 +1,6 @@
 #include <lenskit/detail/wire/codec.hpp>
 #include <lenskit/error.hpp>
+#include <lenskit/persist.hpp>
 #include <lenskit/shared_array.hpp>
 
 #include <support/catch.hpp>
@@ -184,4 +185,41 @@ TEST_CASE("an empty array goes through an ordinary archive") {
   const auto back = through_archive<boost::archive::text_oarchive, boost::archive::text_iarchive>({});
   CHECK(back.floats.empty());
   CHECK(back.ratings.empty());
+}
+
+namespace {
+
+struct alignas(128) two_lines {
+  std::array<char, 128> bytes{};
+};
+struct alignas(4096) one_page {
+  std::array<char, 4096> bytes{};
+};
+struct alignas(16384) four_pages {
+  std::array<char, 16384> bytes{};
+};
+template <class T>
+struct padded_model {
+  shared_array<char> pad;
+  shared_array<T> values;
+  template <class Archive>
+  void serialize(Archive& ar, unsigned) {
+    ar& pad& values;
+  }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("V7: elements of a stored array have the alignment that they ask for", "", two_lines, one_page,
+                   four_pages) {
+  std::vector<TestType> values(3);
+  values[2].bytes[5] = 'x';
+  const padded_model<TestType> model{std::vector<char>(1), std::move(values)};
+  for (const auto method : {lenskit::persist_method::shm, lenskit::persist_method::file}) {
+    auto stored = lenskit::persist(model, {.method = method});
+    const auto& loaded = stored.get().values;
+    REQUIRE(loaded.size() == 3);
+    CHECK(reinterpret_cast<std::uintptr_t>(loaded.data()) % alignof(TestType) == 0);
+    CHECK(loaded[2].bytes[5] == 'x');
+  }
 }

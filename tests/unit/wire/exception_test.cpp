@@ -5,6 +5,7 @@
 #include <support/catch.hpp>
 
 #include <any>
+#include <chrono>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -19,6 +20,7 @@
 #include <system_error>
 #include <typeinfo>
 #include <variant>
+#include <vector>
 
 using namespace lenskit;
 
@@ -267,5 +269,74 @@ TEST_CASE("bytes that describe no exception arrive as a serialization_error with
     detail::reader in(damaged);
     CHECK_THROWS_AS(std::rethrow_exception(detail::decode_exception(in, some_index, some_worker)), std::exception);
     damaged[bit / 8] ^= std::byte{1} << (bit % 8);
+  }
+}
+
+TEST_CASE("V5: the library's own exceptions keep their fields", "[wire]") {
+  const auto arrived_as = [](auto original) {
+    using type = decltype(original);
+    try {
+      std::rethrow_exception(cross(cross(std::make_exception_ptr(original))));  // from a pool within a pool
+    } catch (const type& arrived) {
+      CHECK(std::string(arrived.what()) == original.what());
+      const auto* where = dynamic_cast<const task_error*>(&arrived);
+      REQUIRE(where != nullptr);
+      CHECK(where->index() == some_index);
+      CHECK(where->message() == original.what());
+      return arrived;
+    }
+  };
+  const auto full = arrived_as(no_space(100, 7, "/dev/shm"));
+  CHECK(full.needed() == 100);
+  CHECK(full.available() == 7);
+  CHECK(full.where() == "/dev/shm");
+
+  const death_report report{.signal = 11,
+                            .core_dumped = true,
+                            .probably_out_of_memory = true,
+                            .elapsed = std::chrono::seconds(2),
+                            .peak_memory = 4096,
+                            .log_tail = {"one", "two"},
+                            .stopped = true};
+  const auto death = arrived_as(worker_died({3, 99, {}, {}, "# 0 frame"}, report));
+  CHECK(death.signal() == 11);
+  CHECK(!death.exit_code());
+  CHECK(death.core_dumped());
+  CHECK(death.probably_out_of_memory());
+  CHECK(death.stopped());
+  CHECK(death.elapsed() == std::chrono::seconds(2));
+  CHECK(death.peak_memory() == 4096);
+  CHECK(death.log_tail() == std::vector<std::string>{"one", "two"});
+  CHECK(death.stack() == "# 0 frame");
+  CHECK(death.type_name() == "lenskit::worker_died");
+
+  CHECK(arrived_as(task_timeout({3, 99, {}, {}, {}}, std::chrono::milliseconds(250))).limit() ==
+        std::chrono::milliseconds(250));
+  arrived_as(task_cancelled({3, 99, {}, {}, {}}));
+  CHECK(arrived_as(broken_pool("workers keep dying", {"one", "two"})).causes() ==
+        std::vector<std::string>{"one", "two"});
+  arrived_as(fork_refused("a driver is loaded"));
+  arrived_as(settings_error("LK_NUM_CPUS"));
+  arrived_as(persist_error("damaged"));
+  arrived_as(serialization_error("damaged"));
+  arrived_as(invoker_closed("moved from"));
+}
+
+TEST_CASE("V5: what one of the library's own exceptions answers to arrives with it", "[wire]") {
+  std::exception_ptr nested;
+  try {
+    try {
+      throw std::invalid_argument("inner");
+    } catch (...) {
+      std::throw_with_nested(worker_died({}, {.exit_code = 3}));
+    }
+  } catch (...) {
+    nested = cross(std::current_exception());
+  }
+  try {
+    std::rethrow_exception(nested);
+  } catch (const worker_died& arrived) {
+    CHECK(arrived.exit_code() == 3);
+    CHECK_THROWS_AS(std::rethrow_if_nested(arrived), std::invalid_argument);
   }
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <new>
 #include <span>
 
 namespace lenskit::detail {
@@ -25,7 +26,11 @@ R decode_result(task_stream& stream) {
       throw;
     }
     reader one(bytes, stream.attachments());
-    return decode<R>(one);
+    try {
+      return decode<R>(one);
+    } catch (const std::bad_alloc&) {
+      rethrow_too_large(bytes.size());
+    }
   }
 }
 

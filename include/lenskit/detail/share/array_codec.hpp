@@ -4,6 +4,8 @@
 #include <lenskit/detail/share/array_hook.hpp>
 #include <lenskit/detail/wire/codec.hpp>
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,7 +15,8 @@
 
 namespace lenskit::detail {
 
-/// What the elements of arrays in a mapping are aligned to, in bytes: a cache line, and the widest vector register.
+/// What the elements of arrays in a mapping are aligned to at least, in bytes: a cache line, and the widest vector
+/// register.
 inline constexpr std::size_t array_alignment = 64;
 
 template <class T>
@@ -28,7 +31,7 @@ struct codec<shared_array<T>> {
     const auto bytes = array.size() * sizeof(T);
     if constexpr (std::is_same_v<Sink, oarchive>) {
       if (auto* store = sink.store()) {
-        out.put(store->put(array.data(), bytes, array_alignment));
+        out.put(store->put(array.data(), bytes, std::max(array_alignment, alignof(T))));
         store->keep(array_access::keeper(array));
         return;
       }
@@ -56,6 +59,14 @@ struct codec<shared_array<T>> {
     if (size > SIZE_MAX / sizeof(T)) fail_decoding("an array is longer than any memory");
     const auto token = in.get<std::uint64_t>("the place of an array");
     const auto bytes = store.get(token, size * sizeof(T));
+    if constexpr (alignof(T) > array_alignment) {
+      // A mapping begins on a page and nothing coarser, so what asks for more is copied to where it has it.
+      if (std::bit_cast<std::uintptr_t>(bytes.data()) % alignof(T) != 0) {
+        auto elements = allocate_elements<T>(size);
+        std::memcpy(static_cast<void*>(elements.get()), bytes.data(), bytes.size());
+        return array_access::make<T>(elements, elements.get(), size);
+      }
+    }
     return array_access::make<T>(store.keeper(), reinterpret_cast<const T*>(bytes.data()), size);
   }
 };

@@ -3,9 +3,10 @@
 //   header | stream | array table | array ... | block checks
 //
 // The stream is the model's encoding, without the arrays that are out of band; the table says where those are, aligned
-// to 64 bytes. What is checked is cut into blocks with one checksum each, so that all cores can check it: in a file all
-// of it; in sealed memory, which nothing can change, the stream and the table. The header is written last: without it
-// nothing is a model (failure S8). The bytes are for programs built alike, on the same machine.
+// to 64 bytes or what their elements ask for, up to a page. What is checked is cut into blocks with one checksum each,
+// so that all cores can check it: in a file all of it; in sealed memory, which nothing can change, the stream and the
+// table. The header is written last: without it nothing is a model (failure S8). The bytes are for programs built
+// alike, on the same machine.
 #pragma once
 
 #include <array>

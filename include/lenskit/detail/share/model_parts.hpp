@@ -37,6 +37,7 @@ class model_parts final : public array_store {
  private:
   writer stream_;
   std::vector<run> arrays_;
+  std::vector<std::uint64_t> alignments_;  // of each of `arrays_`
   std::map<std::pair<const void*, std::size_t>, std::uint64_t> tokens_;
   std::vector<std::shared_ptr<const void>> owners_;  // of what `arrays_` points to
   std::vector<array_place> table_;

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <typeinfo>
 #include <utility>
 
 namespace lenskit::detail {
@@ -24,6 +25,8 @@ enum class naming {
 [[noreturn]] void fail_closed();
 [[noreturn]] void fail_not_storable();
 [[noreturn]] void fail_no_descriptors();
+/// A model of class `actual` was given by its base `stated`.
+[[noreturn]] void fail_cut_off(const std::type_info& actual, const std::type_info& stated);
 pid_t this_process() noexcept;
 
 /// The method that `options` come to. Throws std::invalid_argument or persist_error.

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace lenskit {
@@ -16,12 +18,21 @@ class persisted_model;
 
 namespace lenskit::detail {
 
+/// Throws persist_error if `model` is of a class derived from M: stored as its base it would be cut off.
+template <class M>
+void check_whole_model(const M& model) {
+  if constexpr (std::is_polymorphic_v<M>) {
+    if (typeid(model) != typeid(M)) fail_cut_off(typeid(model), typeid(M));
+  }
+}
+
 /// Stores `*model`; the pointer itself is kept if the method comes to `inherit`, else dropped.
 template <class M>
 persisted_model<M> persist_as(std::shared_ptr<const M> model, const persist_options& options, naming names) {
   auto method = choose_method(options, storable<M>);
   if constexpr (storable<M>) {
     if (method != persist_method::inherit) {
+      check_whole_model(*model);
       model_parts parts;
       encode_model(parts, *model);
       auto stored = store_model(parts, model_type_of<M>(), options, names, method);

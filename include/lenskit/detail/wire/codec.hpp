@@ -8,6 +8,7 @@
 
 #include <lenskit/detail/wire/archive.hpp>
 #include <lenskit/detail/wire/reader.hpp>
+#include <lenskit/detail/wire/refusal.hpp>
 #include <lenskit/detail/wire/traits.hpp>
 #include <lenskit/detail/wire/writer.hpp>
 
@@ -19,6 +20,7 @@
 #include <new>
 #include <type_traits>
 #include <typeinfo>
+#include <utility>
 
 namespace lenskit::detail {
 
@@ -36,10 +38,14 @@ inline constexpr std::byte object_mark{0x6f};
 
 [[noreturn]] void fail_decoding(const char* why);
 [[noreturn]] void fail_encoding(const char* why);
+/// Throws serialization_error if an object of type `actual` is to be sent as its base `stated`: it would be cut off.
+void check_whole(const std::type_info& actual, const std::type_info& stated);
 /// In a catch block: whatever a user's serialize() or Boost threw becomes a `serialization_error`, memory that has run
 /// out and the library's own errors stay what they are.
 [[noreturn]] void rethrow_encoding(const std::type_info& type);
 [[noreturn]] void rethrow_decoding(const std::type_info& type);
+/// In a catch block of std::bad_alloc: one that a value of so many bytes is to blame for says so, any other goes on.
+[[noreturn]] void rethrow_too_large(std::size_t bytes);
 
 inline void get_mark(reader& in) {
   if (in.get<std::byte>("an object") != object_mark) [[unlikely]]
@@ -55,6 +61,7 @@ void put_value(Sink& sink, const T& value) {
   } else if constexpr (route_of<T> == route::standard) {
     codec<T>::put(sink, value);
   } else if constexpr (route_of<T> == route::boost) {
+    if constexpr (std::is_polymorphic_v<T>) check_whole(typeid(value), typeid(T));
     bytes_of(sink).put(object_mark);
     sink << value;
   } else {
@@ -96,10 +103,12 @@ consteval bool is_filled_in_place() {
   }
 }
 
-/// Reads over an existing value.
+/// Reads over an existing value. A const part of it too, like the key in an element of a map: nobody has seen it yet.
 template <class T, class Source>
 void get_into(Source& source, T& value) {
-  if constexpr (route_of<T> == route::bitwise) {
+  if constexpr (std::is_const_v<T>) {
+    get_into(source, const_cast<std::remove_const_t<T>&>(value));
+  } else if constexpr (route_of<T> == route::bitwise) {
     if constexpr (std::is_same_v<T, bool>) {
       value = get_value<bool>(source);
     } else {
@@ -107,8 +116,12 @@ void get_into(Source& source, T& value) {
     }
   } else if constexpr (route_of<T> == route::array) {
     for (auto& element : value) get_into(source, element);
-  } else if constexpr (!is_filled_in_place<T>()) {
+  } else if constexpr (!is_filled_in_place<T>() && std::is_move_assignable_v<T>) {
     value = get_value<T>(source);
+  } else if constexpr (!is_filled_in_place<T>()) {  // it has const parts
+    auto fresh = get_value<T>(source);
+    std::destroy_at(std::addressof(value));
+    std::construct_at(std::addressof(value), std::move(fresh));
   } else if constexpr (route_of<T> == route::boost) {
     get_mark(bytes_of(source));
     source >> value;
@@ -122,6 +135,7 @@ void get_into(Source& source, T& value) {
 /// Reads a new value. T need not have a default constructor unless it goes through an archive.
 template <class T, class Source>
 T get_value(Source& source) {
+  static_assert(!std::is_const_v<T>);
   static_assert(route_of<T> != route::boost || std::is_default_constructible_v<T>,
                 "lenskit: a type with a Boost.Serialization serialize() needs a default constructor to be received by "
                 "value; or send it in a std::unique_ptr");
@@ -154,13 +168,7 @@ T get_value(Source& source) {
 /// Appends `value` to `out`. May leave half of it there when it throws `serialization_error`.
 template <class T>
 void encode(writer& out, const T& value) {
-  static_assert(!dangles<T>(),
-                "lenskit: this type cannot travel between processes: it is or contains a pointer, reference, iterator "
-                "or view, which would dangle there: send the value itself");
-  static_assert(dangles<T>() || wire_value<T>,
-                "lenskit: this type cannot travel between processes: make it an aggregate, give it a "
-                "Boost.Serialization serialize(), or use trivially copyable members");
-  if constexpr (!dangles<T>() && wire_value<T>) {
+  if constexpr (traveller<T>::travels) {
     if constexpr (wire_archived<T>) {
       try {
         oarchive archive(out);
@@ -177,10 +185,9 @@ void encode(writer& out, const T& value) {
 /// The value that comes next in `in`. Throws `serialization_error` if it is not one, whatever the bytes are.
 template <class T>
 [[nodiscard]] T decode(reader& in) {
-  static_assert(wire_value<T>,
-                "lenskit: this type cannot travel between processes: make it an aggregate, give it a "
-                "Boost.Serialization serialize(), or use trivially copyable members");
-  if constexpr (wire_archived<T>) {
+  if constexpr (!traveller<T>::travels) {
+    throw;  // the compiler has said why
+  } else if constexpr (wire_archived<T>) {
     try {
       iarchive archive(in);
       return get_value<T>(archive);

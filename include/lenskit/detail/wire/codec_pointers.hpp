@@ -11,8 +11,10 @@
 namespace lenskit::detail {
 
 // A polymorphic target needs Boost's registration of classes: taken by its static type it would be cut off.
+// Of an array nobody knows how long it is.
 template <class T>
-using pointee_parts = std::conditional_t<std::is_polymorphic_v<T> || std::is_array_v<T>, type_list<void>, type_list<T>>;
+using pointee_parts = std::conditional_t<std::is_array_v<T>, type_list<array_of_any_length>,
+                                         std::conditional_t<std::is_polymorphic_v<T>, type_list<void>, type_list<T>>>;
 
 template <class T>
 struct codec<std::unique_ptr<T>> {

@@ -11,12 +11,30 @@
 #include <iterator>
 #include <list>
 #include <memory>
+#include <memory_resource>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace lenskit::detail {
+
+// An allocator does not travel: the container is made with a new one. One that has state of its own stands among the
+// parts as this, which cannot travel, so that the container is refused. A polymorphic_allocator is the exception, since
+// copies have the default resource as well.
+template <class Allocator>
+struct stateful_allocator {
+  stateful_allocator(const stateful_allocator&) = delete;
+};
+template <class Allocator>
+inline constexpr bool allocator_stays = (std::is_empty_v<Allocator> ||
+                                         std::allocator_traits<Allocator>::is_always_equal::value) &&
+                                        std::is_default_constructible_v<Allocator>;
+template <class T>
+inline constexpr bool allocator_stays<std::pmr::polymorphic_allocator<T>> = true;
+template <class Allocator>
+using allocator_part =
+    std::conditional_t<allocator_stays<Allocator>, type_list<>, type_list<stateful_allocator<Allocator>>>;
 
 inline void put_count(writer& out, std::size_t count) { out.put(static_cast<std::uint64_t>(count)); }
 
@@ -57,7 +75,7 @@ class packed_iterator {
 template <class Char, class Traits, class Allocator>
 struct codec<std::basic_string<Char, Traits, Allocator>> {
   using string = std::basic_string<Char, Traits, Allocator>;
-  using parts = type_list<Char>;
+  using parts = joined<type_list<Char>, allocator_part<Allocator>>;
   template <class Sink>
   static void put(Sink& sink, const string& text) {
     auto& out = bytes_of(sink);
@@ -93,7 +111,7 @@ struct codec<std::filesystem::path> {
 template <class T, class Allocator>
 struct codec<std::vector<T, Allocator>> {
   using vector = std::vector<T, Allocator>;
-  using parts = type_list<T>;
+  using parts = joined<type_list<T>, allocator_part<Allocator>>;
   template <class Sink>
   static void put(Sink& sink, const vector& values) {
     auto& out = bytes_of(sink);
@@ -135,7 +153,7 @@ struct codec<std::vector<T, Allocator>> {
 template <class Allocator>
 struct codec<std::vector<bool, Allocator>> {
   using vector = std::vector<bool, Allocator>;
-  using parts = type_list<bool>;
+  using parts = joined<type_list<bool>, allocator_part<Allocator>>;
   static constexpr std::size_t bits = 8;
   template <class Sink>
   static void put(Sink& sink, const vector& values) {
@@ -163,7 +181,7 @@ struct codec<std::vector<bool, Allocator>> {
 template <class Sequence>
 struct codec_of_sequence {
   using value_type = typename Sequence::value_type;
-  using parts = type_list<value_type>;
+  using parts = joined<type_list<value_type>, allocator_part<typename Sequence::allocator_type>>;
   template <class Sink>
   static void put(Sink& sink, const Sequence& values) {
     put_count(bytes_of(sink), values.size());

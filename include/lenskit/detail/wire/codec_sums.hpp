@@ -47,7 +47,7 @@ struct codec<std::array<T, Count>> {
   template <class Source>
   static std::array<T, Count> get(Source& source) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return std::array<T, Count>{((void)I, get_value<T>(source))...};
+      return std::array<T, Count>{((void)I, get_value<std::remove_cv_t<T>>(source))...};
     }
     (std::make_index_sequence<Count>{});
   }
@@ -59,6 +59,7 @@ struct codec<std::array<T, Count>> {
 
 template <class T>
 struct codec<std::optional<T>> {
+  using value_type = std::remove_cv_t<T>;
   using parts = type_list<T>;
   static constexpr bool fills_in_place = true;
   template <class Sink>
@@ -69,16 +70,16 @@ struct codec<std::optional<T>> {
   template <class Source>
   static std::optional<T> get(Source& source) {
     if (!get_value<bool>(source)) return std::nullopt;
-    return std::optional<T>(get_value<T>(source));
+    return std::optional<T>(get_value<value_type>(source));
   }
   template <class Source>
   static void fill(Source& source, std::optional<T>& value) {
     value.reset();
     if (!get_value<bool>(source)) return;
-    if constexpr (is_filled_in_place<T>()) {
+    if constexpr (is_filled_in_place<value_type>()) {
       get_into(source, value.emplace());
     } else {
-      value.emplace(get_value<T>(source));
+      value.emplace(get_value<value_type>(source));
     }
   }
 };
@@ -108,7 +109,7 @@ struct codec<std::variant<Ts...>> {
     if constexpr (I + 1 < sizeof...(Ts)) {
       if (index != I) return get_alternative<I + 1>(source, index);
     }
-    using alternative = std::variant_alternative_t<I, variant>;
+    using alternative = std::remove_cv_t<std::variant_alternative_t<I, variant>>;
     if constexpr (is_filled_in_place<alternative>()) {
       variant value(std::in_place_index<I>);
       get_into(source, std::get<I>(value));

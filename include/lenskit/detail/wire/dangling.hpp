@@ -3,6 +3,7 @@
 
 #include <lenskit/detail/wire/boost_type.hpp>
 #include <lenskit/detail/wire/fields.hpp>
+#include <lenskit/detail/wire/view_shape.hpp>
 
 #include <coroutine>
 #include <cstddef>
@@ -69,12 +70,12 @@ consteval bool dangles_inside() {
   } else if constexpr (anatomy_of<T> != anatomy::none) {
     return any_dangles<fields_of<T>, T, Seen...>::value;
   } else {
-    return false;
+    return shaped_like_view<T>;
   }
 }
 
-/// Whether T is or contains a pointer, a reference or a view, so that it means nothing in another process. What owns
-/// its target (`unique_ptr`, `shared_ptr`) does not dangle.
+/// Whether T is or contains a pointer, a reference or a view, of whatever library, so that it means nothing in another
+/// process. What owns its target (`unique_ptr`, `shared_ptr`) does not dangle.
 template <class T>
 consteval bool dangles() {
   return dangles_inside<std::remove_cv_t<T>>();

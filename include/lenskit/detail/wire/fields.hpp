@@ -1,11 +1,10 @@
 // Taking a plain aggregate apart: how many fields it has, of what types, and references to them.
 //
-// Boost.PFR does that too and is used for aggregates of more than 32 fields; but it takes the elements of a C array
-// for fields, cannot tell a reference from what it refers to, and does not compile for a bit-field. All three must be
-// known before deciding whether a type can travel, so smaller aggregates are bound here.
+// Boost.PFR does that too, but it takes the elements of a C array for fields, cannot tell a reference from what it
+// refers to, and does not compile for a bit-field. All three must be known before deciding whether a type can travel,
+// so aggregates are bound here, up to as many fields as Boost.PFR knows.
 #pragma once
 
-#include <boost/pfr/core.hpp>
 #include <boost/preprocessor/arithmetic/inc.hpp>
 #include <boost/preprocessor/repetition/enum.hpp>
 #include <boost/preprocessor/repetition/repeat.hpp>
@@ -24,6 +23,23 @@ template <class... Ts>
 struct type_list {
   static constexpr std::size_t size = sizeof...(Ts);
 };
+
+template <class... Lists>
+struct join_lists;
+template <>
+struct join_lists<> {
+  using type = type_list<>;
+};
+template <class... Ts>
+struct join_lists<type_list<Ts...>> {
+  using type = type_list<Ts...>;
+};
+template <class... As, class... Bs, class... Others>
+struct join_lists<type_list<As...>, type_list<Bs...>, Others...> {
+  using type = typename join_lists<type_list<As..., Bs...>, Others...>::type;
+};
+template <class... Lists>
+using joined = typename join_lists<Lists...>::type;
 
 // What stands in for an initialiser while counting: it turns into anything but the aggregate itself.
 template <class Whole>
@@ -49,6 +65,101 @@ struct any_union {
   requires std::is_union_v<Union>
   operator Union&() const noexcept;
 };
+
+inline constexpr std::size_t max_fields = 100;
+
+template <std::size_t Count>
+struct field_binder;
+
+template <>
+struct field_binder<0> {
+  template <class T, class... Behind>
+  static consteval bool takes_braces() {
+    return requires { T{Behind{}...}; };
+  }
+  template <class T>
+  static type_list<> types(T&);
+  template <class T, class Visit>
+  static constexpr decltype(auto) visit(T&, Visit&& with) {
+    return with();
+  }
+};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"  // those of a vector register like __m128 do no harm in a list
+#define LENSKIT_DETAIL_BRACES(Z, I, UNUSED) \
+  {}
+#define LENSKIT_DETAIL_FIELD(Z, I, UNUSED) field##I
+#define LENSKIT_DETAIL_FIELD_TYPE(Z, I, UNUSED) decltype(field##I)
+#define LENSKIT_DETAIL_BINDER(Z, LAST, UNUSED)                                                          \
+  template <>                                                                                           \
+  struct field_binder<BOOST_PP_INC(LAST)> {                                                             \
+    template <class T, class... Behind>                                                                 \
+    static consteval bool takes_braces() {                                                              \
+      return requires { T{BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_BRACES, ~), Behind{}...}; }; \
+    }                                                                                                   \
+    template <class T>                                                                                  \
+    static auto types(T& whole) {                                                                       \
+      auto& [BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_FIELD, ~)] = whole;                       \
+      return type_list<BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_FIELD_TYPE, ~)>();              \
+    }                                                                                                   \
+    template <class T, class Visit>                                                                     \
+    static constexpr decltype(auto) visit(T& whole, Visit&& with) {                                     \
+      auto& [BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_FIELD, ~)] = whole;                       \
+      return with(BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_FIELD, ~));                          \
+    }                                                                                                   \
+  };
+BOOST_PP_REPEAT(100, LENSKIT_DETAIL_BINDER, ~)
+#undef LENSKIT_DETAIL_BINDER
+#undef LENSKIT_DETAIL_FIELD_TYPE
+#undef LENSKIT_DETAIL_FIELD
+#undef LENSKIT_DETAIL_BRACES
+#pragma GCC diagnostic pop
+
+// --- where every field has a default ------------------------------------------------------------------------------
+//
+// Then `{}` stands for any field, for an array of whatever length and for a base too, and fewer of them will do as
+// well.
+
+// `Least` are accepted; `Most` and more are not.
+template <class T, std::size_t Least, std::size_t Most>
+consteval std::size_t search_braces() {
+  if constexpr (Least + 1 >= Most) {
+    return Least;
+  } else if constexpr (field_binder<(Least + Most) / 2>::template takes_braces<T>()) {
+    return search_braces<T, (Least + Most) / 2, Most>();
+  } else {
+    return search_braces<T, Least, (Least + Most) / 2>();
+  }
+}
+template <class T>
+inline constexpr std::size_t braces_of =
+    search_braces<T, 0, std::min(max_fields, sizeof(T) * CHAR_BIT) + 1>();  // a field may be a bit
+
+// Whether that is how many fields there are. Not if there are more than can be bound, or one that takes no `{}` because
+// its default is explicit.
+template <class T>
+consteval bool braces_tell() {
+  if constexpr (!field_binder<0>::takes_braces<T>()) {
+    return false;
+  } else {
+    return braces_of<T> > 0 && !field_binder<braces_of<T>>::template takes_braces<T, any_field<T>>();
+  }
+}
+
+// A union is a field like any other to `{}`, but has no name that it could be bound by, or no telling which of its
+// members counts.
+template <class T>
+consteval bool braces_find_union() {
+  return []<std::size_t... I>(std::index_sequence<I...>) {
+    return (false || ... ||
+            (!field_binder<I>::template takes_braces<T, any_field<T>>() ||
+             field_binder<I>::template takes_braces<T, any_union>()));
+  }
+  (std::make_index_sequence<braces_of<T>>{});
+}
+
+// --- where one has none -------------------------------------------------------------------------------------------
 
 template <class Any, std::size_t>
 using repeated = Any;
@@ -79,7 +190,6 @@ consteval bool takes_union_at() {
 }
 
 inline constexpr std::size_t max_initialisers = 64;
-inline constexpr std::size_t max_bound_fields = 32;
 
 template <class T, std::size_t From>
 consteval std::size_t count_initialisers() {
@@ -94,7 +204,7 @@ consteval std::size_t count_initialisers() {
 
 template <class T>
 inline constexpr std::size_t initialisers_of =
-    count_initialisers<T, std::min(max_initialisers, sizeof(T) * CHAR_BIT)>();
+    count_initialisers<T, std::min(max_initialisers, sizeof(T) * CHAR_BIT)>();  // a field may be a bit
 
 // How many initialisers the field takes that starts with initialiser `At`: more than one for an array.
 template <class T, std::size_t At, std::size_t Extent = 1>
@@ -123,90 +233,49 @@ consteval bool has_union() {
   (std::make_index_sequence<initialisers_of<T>>{});
 }
 
-enum class anatomy { none, bound, by_pfr };
+enum class anatomy { none, bound };
 
-/// Whether the fields of a type can be had, and how. Aggregates with bases or unions are closed.
+/// Whether the fields of a type can be had. Aggregates with bases or unions are closed, and those of very many fields.
 template <class T>
 consteval anatomy find_anatomy() {
   if constexpr (!std::is_aggregate_v<T> || !std::is_class_v<T>) {
     return anatomy::none;
   } else if constexpr (std::is_empty_v<T>) {
     return anatomy::bound;
-  } else if constexpr (requires { T{any_base<T>{}}; } || initialisers_of<T> == 0) {
+  } else if constexpr (requires { T{any_base<T>{}}; }) {
     return anatomy::none;
-  } else if constexpr (has_union<T>() || takes_braces_at<T, initialisers_of<T>, 0>()) {
+  } else if constexpr (braces_tell<T>()) {
+    return braces_find_union<T>() ? anatomy::none : anatomy::bound;
+  } else if constexpr (initialisers_of<T> == 0 || has_union<T>() || takes_braces_at<T, initialisers_of<T>, 0>()) {
     return anatomy::none;  // g++ lets only braces initialise an anonymous union
-  } else if constexpr (initialisers_of<T> < max_initialisers && count_fields<T>() <= max_bound_fields) {
-    return anatomy::bound;
   } else {
-    return std::is_trivially_copyable_v<T> ? anatomy::none : anatomy::by_pfr;
+    return initialisers_of<T> < max_initialisers && count_fields<T>() <= max_fields ? anatomy::bound : anatomy::none;
   }
 }
 template <class T>
 inline constexpr anatomy anatomy_of = find_anatomy<T>();
 
-template <std::size_t Count>
-struct field_binder;
-
-template <>
-struct field_binder<0> {
-  template <class T>
-  static type_list<> types(T&);
-  template <class T, class Visit>
-  static constexpr decltype(auto) visit(T&, Visit&& with) {
-    return with();
-  }
-};
-
-#define LENSKIT_DETAIL_FIELD(Z, I, UNUSED) field##I
-#define LENSKIT_DETAIL_FIELD_TYPE(Z, I, UNUSED) decltype(field##I)
-#define LENSKIT_DETAIL_BINDER(Z, LAST, UNUSED)                                             \
-  template <>                                                                              \
-  struct field_binder<BOOST_PP_INC(LAST)> {                                                \
-    template <class T>                                                                     \
-    static auto types(T& whole) {                                                          \
-      auto& [BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_FIELD, ~)] = whole;          \
-      return type_list<BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_FIELD_TYPE, ~)>(); \
-    }                                                                                      \
-    template <class T, class Visit>                                                        \
-    static constexpr decltype(auto) visit(T& whole, Visit&& with) {                        \
-      auto& [BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_FIELD, ~)] = whole;          \
-      return with(BOOST_PP_ENUM(BOOST_PP_INC(LAST), LENSKIT_DETAIL_FIELD, ~));             \
-    }                                                                                      \
-  };
-BOOST_PP_REPEAT(32, LENSKIT_DETAIL_BINDER, ~)
-#undef LENSKIT_DETAIL_BINDER
-#undef LENSKIT_DETAIL_FIELD_TYPE
-#undef LENSKIT_DETAIL_FIELD
-
 template <class T>
-consteval auto list_fields() {
-  if constexpr (anatomy_of<T> == anatomy::bound) {
-    if constexpr (std::is_empty_v<T>) {
-      return type_list<>();
-    } else {
-      return decltype(field_binder<count_fields<T>()>::types(std::declval<T&>()))();
-    }
+consteval std::size_t number_of_fields() {
+  if constexpr (std::is_empty_v<T>) {
+    return 0;
+  } else if constexpr (braces_tell<T>()) {
+    return braces_of<T>;
   } else {
-    return []<std::size_t... I>(std::index_sequence<I...>) { return type_list<boost::pfr::tuple_element_t<I, T>...>(); }
-    (std::make_index_sequence<boost::pfr::tuple_size_v<T>>{});
+    return count_fields<T>();
   }
 }
+template <class T>
+using binder_of = field_binder<number_of_fields<T>()>;
+
 /// The declared types of the fields, in order: references and arrays show as such.
 template <class T>
-using fields_of = decltype(list_fields<T>());
+using fields_of = decltype(binder_of<T>::types(std::declval<T&>()));
 
 /// Calls `with` with all fields of `whole`.
 template <class T, class Visit>
 constexpr decltype(auto) visit_fields(T& whole, Visit&& with) {
-  using plain = std::remove_const_t<T>;
-  if constexpr (std::is_empty_v<plain>) {
-    return with();
-  } else if constexpr (anatomy_of<plain> == anatomy::bound) {
-    return field_binder<count_fields<plain>()>::visit(whole, std::forward<Visit>(with));
-  } else {
-    return std::apply(std::forward<Visit>(with), boost::pfr::structure_tie(whole));
-  }
+  return binder_of<std::remove_const_t<T>>::visit(whole, std::forward<Visit>(with));
 }
 
 }  // namespace lenskit::detail

@@ -30,14 +30,16 @@ struct all_bitwise<type_list<Ts...>> {
   static constexpr bool value = (true && ... && is_bitwise<std::remove_cv_t<Ts>>());
 };
 
+// Numbers, enumerators, and what the compiler has beside them: 128-bit integers, vector registers like __m128.
 template <class T>
-inline constexpr bool bitwise_leaf = std::is_arithmetic_v<T> || std::is_enum_v<T>;
+inline constexpr bool bitwise_leaf =
+    std::is_object_v<T> && !std::is_array_v<T> && !std::is_class_v<T> && !std::is_union_v<T> && !refers<T>;
 template <class T>
-inline constexpr bool bitwise_leaf<std::complex<T>> = std::is_arithmetic_v<T>;
+inline constexpr bool bitwise_leaf<std::complex<T>> = bitwise_leaf<T>;
 template <std::size_t Bits>
 inline constexpr bool bitwise_leaf<std::bitset<Bits>> = true;
 template <class Rep, class Period>
-inline constexpr bool bitwise_leaf<std::chrono::duration<Rep, Period>> = std::is_arithmetic_v<Rep>;
+inline constexpr bool bitwise_leaf<std::chrono::duration<Rep, Period>> = bitwise_leaf<Rep>;
 template <class Clock, class Duration>
 inline constexpr bool bitwise_leaf<std::chrono::time_point<Clock, Duration>> = bitwise_leaf<Duration>;
 

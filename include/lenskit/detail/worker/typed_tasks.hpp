@@ -6,6 +6,8 @@
 #include <lenskit/detail/worker/body.hpp>
 #include <lenskit/detail/worker/recorder.hpp>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <exception>
@@ -78,9 +80,10 @@ decltype(auto) call_with(Fn& fn, std::tuple<Args...>& args, const First&... firs
   }
 }
 
+// Lvalues are only tried where rvalues will not do: a generic function that forwards may not even compile with them.
 template <class Model, class Fn, class... Args>
 inline constexpr bool callable_with =
-    std::is_invocable_v<Fn&, const Model&, Args...> || std::is_invocable_v<Fn&, const Model&, Args&...>;
+    std::disjunction_v<std::is_invocable<Fn&, const Model&, Args...>, std::is_invocable<Fn&, const Model&, Args&...>>;
 
 template <class Model, class Fn, class... Args>
 using called_result =
@@ -100,13 +103,33 @@ auto value_of(Call&& call) -> value_of_result<decltype(call())> {
   }
 }
 
+// How a model is kept. An array, a string literal above all, can neither be returned nor stood for by a pointer to it
+// as an object can: it is kept as the std::array that lies in memory as it does.
+template <class Model>
+struct kept_model {
+  using type = Model;
+};
+template <class T, std::size_t Size>
+struct kept_model<T[Size]> {
+  using type = std::array<typename kept_model<T>::type, Size>;
+  static_assert(sizeof(type) == sizeof(T[Size]));
+};
+template <class Model>
+using kept_as = typename kept_model<Model>::type;
+
+template <class Model>
+[[nodiscard]] const kept_as<Model>& as_kept(const Model& model) noexcept {
+  return reinterpret_cast<const kept_as<Model>&>(model);
+}
+
 template <class Model, class Fn>
 class typed_workplace final : public workplace {
  public:
-  typed_workplace(std::shared_ptr<const Model> model, Fn function)
+  typed_workplace(std::shared_ptr<const kept_as<Model>> model, Fn function)
       : model_(std::move(model)), fn_(std::move(function)) {}
 
-  [[nodiscard]] const Model& model() const noexcept { return *model_; }
+  /// As it was given.
+  [[nodiscard]] const Model& model() const noexcept { return reinterpret_cast<const Model&>(*model_); }
   [[nodiscard]] Fn& fn() noexcept { return fn_; }
 
   [[nodiscard]] std::unique_ptr<workplace> clone() const override {
@@ -118,7 +141,7 @@ class typed_workplace final : public workplace {
   }
 
  private:
-  std::shared_ptr<const Model> model_;
+  std::shared_ptr<const kept_as<Model>> model_;
   Fn fn_;
 };
 
