@@ -350,7 +350,11 @@ int processor() noexcept { return ::sched_getcpu(); }
 
 pid_t gettid() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 
-bool at_fork_in_child(void (*handler)()) noexcept { return ::pthread_atfork(nullptr, nullptr, handler) == 0; }
+bool at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept {
+  return ::pthread_atfork(before, in_parent, in_child) == 0;
+}
+
+bool at_fork_in_child(void (*handler)()) noexcept { return at_fork(nullptr, nullptr, handler); }
 
 bool is_terminal(int fd) noexcept { return ::isatty(fd) == 1; }
 

@@ -153,6 +153,8 @@ pid_t gettid() noexcept;
 int processor() noexcept;  // the one that the calling thread runs on, or has just run on; -1 if unknown
 /// Calls `handler` in every child that is forked from now on, by whomever. False without memory.
 bool at_fork_in_child(void (*handler)()) noexcept;
+/// Calls the three around every fork from now on: before it, and after it in the parent and in the child.
+bool at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept;
 constexpr int standard_output = 1;
 constexpr int standard_error = 2;
 bool is_terminal(int fd) noexcept;
