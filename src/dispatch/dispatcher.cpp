@@ -67,6 +67,7 @@ void dispatcher::check_caller() const {
 std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
   check_caller();
   auto call = std::make_shared<call_state>(std::move(plan), at_once_);
+  engine_->before_call();
   const lock held(mutex_);
   if (closed_) throw invoker_closed("invoker was shut down");
   if (broken_) std::rethrow_exception(broken_);

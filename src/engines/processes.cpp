@@ -2,6 +2,8 @@
 
 #include <lenskit/detail/dispatch/call.hpp>
 #include <lenskit/detail/engines/processes.hpp>
+#include <lenskit/detail/log/delivery.hpp>
+#include <lenskit/detail/log/levels.hpp>
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/child.hpp>
@@ -25,7 +27,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int most_chunks_per_worker = 16;
-constexpr auto levels_valid_for = 20ms;
 
 }  // namespace
 
@@ -33,14 +34,14 @@ processes_engine::processes_engine(std::shared_ptr<workplace> place, process_opt
     : place_(std::move(place)),
       options_(std::move(options)),
       journal_(options_.workers),
-      handles_(static_cast<std::size_t>(options_.workers)),
-      levels_(encode_levels()) {
+      handles_(static_cast<std::size_t>(options_.workers)) {
   results_.watch(interrupt_.fd(), key_of(source::interrupt));
   attendance_.watch(attend_interrupt_.fd(), key_of(source::interrupt));
   attendance_.watch(bell_.fd(), key_of(source::bell));
   all_.watch(results_.fd(), key_of(source::results));
   all_.watch(attendance_.fd(), key_of(source::attendance));
   prepare_crash_reports();
+  before_call();
   fork_everybody();
 }
 
@@ -66,7 +67,7 @@ worker_ends processes_engine::connect(int worker) {
   handle.unreachable = handle.killed = false;
   handle.sequence = 0;
   handle.bytes_sent = handle.bytes_received = 0;
-  handle.levels_version = 0;
+  handle.levels_version = inherited_levels_;
   handle.kill_at = steady::time_point::max();
   handle.ended_at = {};
   handle.status.reset();
@@ -77,6 +78,7 @@ worker_ends processes_engine::connect(int worker) {
 
 // Forks the spawner and, through it, the workers; those behind the first come when they come.
 void processes_engine::fork_everybody() {
+  inherited_levels_ = levels_version();
   std::vector<worker_ends> seats;
   seats.reserve(handles_.size());
   for (int worker = 0; worker < options_.workers; ++worker) seats.push_back(connect(worker));
@@ -135,7 +137,7 @@ bool processes_engine::usable(int worker) const noexcept {
 }
 
 void processes_engine::send(int worker, std::shared_ptr<chunk> work) noexcept {
-  push_levels(worker, *work->call);
+  push_levels(worker);
   push(worker, outgoing_message(at(worker).sequence++, std::move(work), options_.keeps_time));
 }
 
@@ -152,22 +154,18 @@ void processes_engine::recall(int worker, std::uint64_t chunk) noexcept {
   journal_.of(worker).news.fetch_add(1, std::memory_order_release);
 }
 
+void processes_engine::before_call() noexcept {
+  constexpr auto patience = 5ms;  // for whoever uses spdlog's registry
+  refresh_levels(patience);
+}
+
 // Workers filter by the parent's levels: they are sent again when they have changed.
-void processes_engine::push_levels(int worker, const call_state& call) {
-  const auto now = steady::now();
-  if (levels_checked_for_ != &call || now - levels_checked_at_ > levels_valid_for) {
-    levels_checked_for_ = &call;
-    levels_checked_at_ = now;
-    auto current = encode_levels();
-    if (current != levels_) {
-      levels_ = std::move(current);
-      ++levels_version_;
-    }
-  }
+void processes_engine::push_levels(int worker) {
   auto& handle = at(worker);
-  if (handle.levels_version == levels_version_) return;
-  handle.levels_version = levels_version_;
-  push(worker, outgoing_message(handle.sequence++, levels_));
+  if (handle.levels_version == levels_version()) return;
+  const auto levels = known_levels();
+  handle.levels_version = levels.version;
+  if (levels.encoded) push(worker, outgoing_message(handle.sequence++, *levels.encoded));
 }
 
 void processes_engine::push(int worker, outgoing_message message) noexcept {
@@ -316,6 +314,7 @@ void processes_engine::shut_down() noexcept {
     } catch (const std::exception&) {  // no memory to read them with
     }
   }
+  log_delivery::finish(steady::now() + grace);
 }
 
 }  // namespace lenskit::detail

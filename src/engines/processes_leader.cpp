@@ -2,8 +2,8 @@
 #include "processes_keys.hpp"
 
 #include <lenskit/detail/engines/processes.hpp>
-#include <lenskit/detail/log/log_line.hpp>
-#include <lenskit/detail/log/progress_board.hpp>
+#include <lenskit/detail/log/delivery.hpp>
+#include <lenskit/detail/log/levels.hpp>
 #include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/reader.hpp>
@@ -33,6 +33,8 @@ constexpr int most_failed_starts = 8;
 // more than to write them. What arrives in a rest fits into a log pipe.
 constexpr std::size_t busy_log_bytes = 4096;
 constexpr auto log_rest = 300us;
+// While sinks take no more, reports wait in their pipes, which go on saying that there is something to read.
+constexpr auto rest_while_full = 10ms;
 
 }  // namespace
 
@@ -54,9 +56,12 @@ steady::time_point processes_engine::own_deadline() const {
 
 void processes_engine::wait(steady::time_point deadline, bool attending) {
   std::array<readiness, 64> room;
-  if (!warning_.empty()) log_warning(std::exchange(warning_, {}));
+  if (!warning_.empty()) log_delivery::say(severity::warning, std::exchange(warning_, {}));
+  refresh_levels_if_due();
   deadline = std::min(deadline, own_deadline());
-  if (attending) {
+  if (attending && log_delivery::full()) {
+    deadline = std::min<steady::time_point>(deadline, steady::now() + rest_while_full);
+  } else if (attending) {
     bool logs = false;
     for (const auto& ready : all_.wait(room, deadline)) logs |= kind_of(ready) == source::attendance;
     if (logs) drain_logs(steady::time_point{});
@@ -257,11 +262,11 @@ bool processes_engine::drain_logs(steady::time_point deadline) {
 }
 
 void processes_engine::attend() {
-  auto next_redraw = steady::time_point::max();
-  while (!drain_logs(next_redraw)) {
-    const int pause = progress_board::instance().redraw_if_due();
-    next_redraw = pause < 0 ? steady::time_point::max() : steady::now() + std::chrono::milliseconds(pause);
-    if (log_bytes_ >= busy_log_bytes) attend_interrupt_.wait_for(log_rest);
+  while (!drain_logs(steady::time_point::max())) {
+    if (log_delivery::full())
+      attend_interrupt_.wait_for(rest_while_full);
+    else if (log_bytes_ >= busy_log_bytes)
+      attend_interrupt_.wait_for(log_rest);
   }
 }
 

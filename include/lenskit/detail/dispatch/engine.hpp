@@ -49,6 +49,9 @@ class worker_engine {
   /// The most tasks that one chunk may hold; 0: no limit.
   [[nodiscard]] virtual std::uint32_t longest_chunk() const noexcept = 0;
 
+  /// A call is about to begin. Not under the lock; may take a few milliseconds.
+  virtual void before_call() noexcept {}
+
   // Under the dispatcher's lock. None of these blocks or throws.
   /// Whether the worker can be given chunks.
   [[nodiscard]] virtual bool usable(int worker) const noexcept = 0;

@@ -46,6 +46,7 @@ class processes_engine final : public worker_engine, private worker_program {
   void wait(steady::time_point deadline, bool attending) override;
   void rest(std::chrono::nanoseconds most) noexcept override { interrupt_.wait_for(most); }
   bool watch(std::chrono::nanoseconds most) noexcept override;
+  void before_call() noexcept override;
   void interrupt() noexcept override;
   [[nodiscard]] bool attended() const noexcept override { return true; }
   void attend() override;
@@ -73,7 +74,7 @@ class processes_engine final : public worker_engine, private worker_program {
   void flush(int worker) noexcept;
   void kill_worker(worker_handle& worker) noexcept;
   void push(int worker, outgoing_message message) noexcept;
-  void push_levels(int worker, const call_state& call);
+  void push_levels(int worker);
 
   // The leader's: collecting.
   void hear(const readiness& ready);
@@ -110,11 +111,8 @@ class processes_engine final : public worker_engine, private worker_program {
   std::vector<event> events_;
   std::vector<event> reported_;  // the last ones, for their room
   std::vector<int> with_room_;
-  std::string levels_;  // of the loggers, as last sent to workers
-  int levels_version_ = 0;
-  const call_state* levels_checked_for_ = nullptr;
-  steady::time_point levels_checked_at_{};
-  std::uint64_t starts_ = 0;  // workers that were ever heard to run
+  std::uint64_t inherited_levels_ = 0;  // version of the loggers' levels at the fork of the spawner
+  std::uint64_t starts_ = 0;            // workers that were ever heard to run
   bool spawner_gone_ = false;
   bool spawner_proven_ = false;  // one of its workers has been ready
   bool stopping_ = false;

@@ -63,7 +63,7 @@ struct worker_handle {
   bool awaiting_room = false;             ///< outgoing is not empty and the poller watches for room
   bool unflushed = false;                 ///< messages have been added to outgoing since it was last sent from
   std::uint64_t sequence = 0;             ///< of the next message
-  int levels_version = 0;                 ///< of the logger levels that it knows
+  std::uint64_t levels_version = 0;       ///< of the logger levels that it knows
   std::uint64_t bytes_sent = 0;           ///< over the stream
   bool end_requested = false;             ///< by end_worker
   std::atomic<bool> unreachable = false;  ///< nothing can be sent to it any more
