@@ -125,6 +125,8 @@ void processes_engine::run(int slot, worker_ends ends) noexcept {
   if (options_.enter_worker) options_.enter_worker(slot);
   serve_tasks(std::move(ends.stream), *place_, journal_.of(slot));
   flush_worker_progress();
+  constexpr auto moment = 1s;
+  log_delivery::finish(steady::now() + moment);  // of workers of its own
   report_drops();
   leave_child(0);
 }

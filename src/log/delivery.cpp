@@ -251,7 +251,7 @@ void log_delivery::wait_while_it_gets_on(Done done) noexcept {
 
 void log_delivery::become_slow() noexcept {
   slow_ = true;
-  slow_since_ = steady::now();
+  slow_since_ = steady::now() - sleeps_to_hang * short_sleep;
 }
 
 // Asked again and again while the queue is full.
