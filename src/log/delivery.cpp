@@ -27,6 +27,7 @@ using namespace std::chrono_literals;
 constexpr auto short_sleep = 10ms;
 constexpr int sleeps_to_hang = 10;
 constexpr int most_sleeps = 50;
+constexpr auto patience_when_full = 500ms;  // less than what workers have
 constexpr auto patience_at_exit = 2s;
 constexpr auto registry_pause = 1ms;
 
@@ -218,6 +219,7 @@ void log_delivery::note_delivered(delivery_channel* channel, std::uint64_t repor
 
 // Says once, twice, four times ... what the results did without. Under the lock.
 void log_delivery::note_caught_up() noexcept try {
+  hangs_ = false;
   if (!slow_.exchange(false) || !std::has_single_bit(++times_slow_)) return;
   const auto seconds = std::chrono::duration<double>(steady::now() - slow_since_).count();
   delivery_batch line;
@@ -254,16 +256,15 @@ void log_delivery::become_slow() noexcept {
   slow_since_ = steady::now() - sleeps_to_hang * short_sleep;
 }
 
-// Asked again and again while the queue is full.
+// Asked again and again while the queue is full. What is starved of processors for a moment does not hang.
 bool log_delivery::hangs() noexcept {
-  if (slow_) return true;
   const lock held(mutex_);
   const auto now = steady::now();
   stuck_for_ += std::min<steady::duration>(now - std::exchange(asked_at_, now), 2 * short_sleep);
   if (std::exchange(items_then_, items_.load()) != items_) stuck_for_ = {};
-  if (stuck_for_ < sleeps_to_hang * short_sleep || (queue_.empty() && !delivering_)) return false;
-  become_slow();
-  return true;
+  hangs_ = stuck_for_ >= patience_when_full;
+  if (hangs_ && !slow_) become_slow();
+  return hangs_;
 }
 
 void log_delivery::wait_for(delivery_channel& channel, std::uint64_t count) noexcept {
@@ -298,7 +299,7 @@ bool log_delivery::full() noexcept {
 bool log_delivery::overflows(bool important) noexcept {
   auto* const all = deliveries.find();
   const auto most = important ? most_important_bytes : most_queued_bytes;
-  return all != nullptr && all->queued_bytes_.load(std::memory_order_relaxed) >= most && all->slow_;
+  return all != nullptr && all->queued_bytes_.load(std::memory_order_relaxed) >= most && all->hangs_;
 }
 
 bool log_delivery::finish(steady::time_point deadline) noexcept {

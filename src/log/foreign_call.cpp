@@ -2,8 +2,11 @@
 #include <lenskit/detail/os/clock.hpp>
 #include <lenskit/detail/os/system.hpp>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <thread>
 
@@ -13,29 +16,44 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto patience_of_a_fork = 1s;
+constexpr auto pause_between_looks = 50us;
+constexpr std::size_t most_at_once = 64;
+constexpr std::size_t nowhere = most_at_once;
 
 // Plain atomics, so that a fork leaves none of it locked.
-std::atomic<int> inside{0};              // threads in foreign calls
-std::atomic<int> forks{0};               // under way
-std::atomic<std::uint64_t> ended{0};     // foreign calls
-std::atomic<std::uint64_t> hangs_at{0};  // `ended` + 1 when a fork gave up waiting
+std::array<std::atomic<std::uint64_t>, most_at_once> running{};  // numbers of the calls under way; 0: a free place
+std::atomic<std::uint64_t> begun{0};                             // calls, which are numbered from 1
+std::atomic<std::uint64_t> given_up{0};                          // those up to this number that still run are hanging
+std::atomic<int> forks{0};                                       // under way
 thread_local constinit int depth = 0;
+thread_local constinit std::size_t place = nowhere;
 
 bool enter() noexcept {
-  inside.fetch_add(1);
-  if (forks.load() == 0) return true;
-  inside.fetch_sub(1);
+  const auto number = begun.fetch_add(1) + 1;
+  for (std::size_t i = 0; i < most_at_once; ++i) {
+    std::uint64_t free = 0;
+    if (running[i].load(std::memory_order_relaxed) != 0 || !running[i].compare_exchange_strong(free, number)) continue;
+    if (forks.load() == 0) {
+      place = i;
+      return true;
+    }
+    running[i].store(0);
+    return false;
+  }
   return false;
 }
 
 void wait_for_foreign_calls() noexcept {
   forks.fetch_add(1);
-  const int own = depth > 0 ? 1 : 0;
-  if (inside.load() <= own || hangs_at.load() == ended.load() + 1) return;
+  const auto hanging = given_up.load();
+  const auto awaited = [&](const std::atomic<std::uint64_t>& call) {
+    const bool own = place != nowhere && &call == &running[place];
+    return !own && call.load() > hanging;
+  };
   const auto deadline = steady::now() + patience_of_a_fork;
-  while (inside.load() > own) {
-    if (steady::now() >= deadline) return hangs_at.store(ended.load() + 1);
-    std::this_thread::sleep_for(50us);
+  while (std::any_of(running.begin(), running.end(), awaited)) {
+    if (steady::now() >= deadline) return given_up.store(begun.load());
+    std::this_thread::sleep_for(pause_between_looks);
   }
 }
 
@@ -47,8 +65,8 @@ void go_on_in_parent() noexcept {
 // The other threads are not here.
 void go_on_in_child() noexcept {
   forks.store(0);
-  inside.store(depth > 0 ? 1 : 0);
-  hangs_at.store(0);
+  for (std::size_t i = 0; i < most_at_once; ++i)
+    if (i != place) running[i].store(0);
 }
 
 // Before there are threads, or with the first call, if that is made while the program is still initialised.
@@ -65,7 +83,10 @@ foreign_call::foreign_call() noexcept : entered_(true) {
   if (depth++ > 0) return;
   register_once();
   while (!enter()) {
-    if (const int others = forks.load(); others > 0) forks.wait(others);
+    if (const int others = forks.load(); others > 0)
+      forks.wait(others);
+    else
+      std::this_thread::sleep_for(pause_between_looks);
   }
 }
 
@@ -77,8 +98,8 @@ foreign_call::foreign_call(std::try_to_lock_t) noexcept {
 
 foreign_call::~foreign_call() {
   if (!entered_ || --depth > 0) return;
-  ended.fetch_add(1);
-  inside.fetch_sub(1);
+  running[place].store(0);
+  place = nowhere;
 }
 
 }  // namespace lenskit::detail

@@ -139,7 +139,8 @@ class log_delivery {
   std::atomic<std::uint64_t> items_{0};     // delivered
   std::atomic<int> waiting_for_batches_{0};
   std::atomic<std::size_t> queued_bytes_{0};
-  std::atomic<bool> slow_{false};
+  std::atomic<bool> slow_{false};   // nobody waits
+  std::atomic<bool> hangs_{false};  // when last asked with a full queue
   std::atomic<bool> has_thread_{false};
   std::atomic<bool> ended_{false};
 };
