@@ -4,12 +4,15 @@
 // pass through the logger of the same name (or else the default one), its level and its sinks. What is worth knowing:
 // * A logger that is not registered when the worker starts keeps its own sinks there, and an asynchronous one may hang.
 // * A logger that `fn` makes with one of spdlog's factories is passed on at once; one that it makes by hand and
-// registers,
-//   from the next chunk of tasks on.
+//   registers, from the next chunk of tasks on.
 // * A class of the user that derives from spdlog::logger runs its `sink_it_` twice: in the worker, then in the parent.
-// * A parent that does not read for a second (ten for warnings and above) makes workers drop records; how many is
-// logged.
-// * A sink that blocks holds up the results of the tasks whose records it is given.
+// * A parent that does not read for a second (ten for warnings and above) makes workers drop records; of what they log
+//   while a sink hangs, the parent drops what there is no room for. How many these are is logged.
+// * Sinks are called by a thread of the library, one after the other. All signals are blocked there, and a `fork` of
+//   the program waits until it is in no sink, a second at most. A sink may call the pool whose worker logged.
+// * The records of a task are in the sinks before its result is yielded, unless a sink hangs: after a tenth of a second
+//   results go on without, until it has caught up, and a warning says so. `shutdown` waits a second for what is left,
+//   the end of the program two.
 #pragma once
 
 #include <sys/types.h>

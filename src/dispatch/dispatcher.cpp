@@ -1,5 +1,6 @@
 #include <lenskit/detail/dispatch/dispatcher.hpp>
-#include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/log/delivery.hpp>
+#include <lenskit/detail/log/levels.hpp>
 #include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/crew.hpp>
 #include <lenskit/detail/os/errors.hpp>
@@ -30,7 +31,8 @@ dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options o
   try {
     if (engine_->traits().attended) lead_.start_attendant();
   } catch (const std::system_error& error) {  // better without it than without workers
-    log_warning("workers are looked after only while somebody waits: " + error_text(error.code().value()));
+    log_delivery::say(severity::warning,
+                      "workers are looked after only while somebody waits: " + error_text(error.code().value()));
   }
 }
 
@@ -57,6 +59,8 @@ void dispatcher::check_caller() const {
 
 std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
   check_caller();
+  // What workers filter their logs by; those of this process see it themselves.
+  if (engine_->traits().isolates) refresh_levels(pace::levels_patience);
   call_list joining;
   joining.push_back(std::make_shared<call_state>(std::move(plan), at_once_));
   const lock held(mutex_);
@@ -341,23 +345,22 @@ void dispatcher::break_pool(std::exception_ptr why) noexcept {
   if (state_.broken) return;
   state_.broken = std::move(why);
   fail_everything(state_.broken);
-  engine_->stop_working();
 }
 
 void dispatcher::stop_if_requested() noexcept {
   if (state_.stopped || !options_.stop_token.stop_requested()) return;
   state_.stopped = true;
   fail_everything(nullptr);
-  engine_->stop_working();
 }
 
-// Gives every task that has no outcome `failure`, or task_cancelled where that is null.
+// Gives every task that has no outcome `failure`, or task_cancelled where that is null. Nobody works from then on.
 void dispatcher::fail_everything(const std::exception_ptr& failure) noexcept {
   roster_.clear();
   for (const auto& call : calls_) {
     call->waiting = 0;
     for (const auto& work : call->out) call->out.fail(work, failure);
   }
+  for (int worker = 0; worker < workers(); ++worker) engine_->end_worker(worker, ending::unwanted);
   lead_.notify_all();
 }
 

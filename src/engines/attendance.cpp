@@ -1,6 +1,6 @@
 #include <lenskit/detail/engines/attendance.hpp>
 #include <lenskit/detail/engines/event_source.hpp>
-#include <lenskit/detail/log/progress_board.hpp>
+#include <lenskit/detail/log/delivery.hpp>
 
 #include <array>
 #include <utility>
@@ -12,6 +12,8 @@ namespace {
 // to write them. What arrives in a rest fits into a log pipe.
 constexpr std::size_t busy_log_bytes = 4096;
 constexpr auto log_rest = std::chrono::microseconds(300);
+// While sinks take no more, reports wait in their pipes, which go on saying that there is something to read.
+constexpr auto rest_while_full = std::chrono::milliseconds(10);
 
 }  // namespace
 
@@ -70,11 +72,11 @@ bool attendance::drain(steady::time_point until) {
 }
 
 void attendance::attend() {
-  auto next_redraw = steady::time_point::max();
-  while (!drain(next_redraw)) {
-    const int pause = progress_board::instance().redraw_if_due();
-    next_redraw = pause < 0 ? steady::time_point::max() : steady::now() + std::chrono::milliseconds(pause);
-    if (last_bytes_ >= busy_log_bytes) interrupt_.wait_for(log_rest);
+  while (!drain(steady::time_point::max())) {
+    if (log_delivery::full())
+      interrupt_.wait_for(rest_while_full);
+    else if (last_bytes_ >= busy_log_bytes)
+      interrupt_.wait_for(log_rest);
   }
 }
 

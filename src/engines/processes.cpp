@@ -2,8 +2,8 @@
 #include <lenskit/detail/engines/event_source.hpp>
 #include <lenskit/detail/engines/processes.hpp>
 #include <lenskit/detail/engines/worker_main.hpp>
-#include <lenskit/detail/log/log_line.hpp>
-#include <lenskit/detail/log/worker_logging.hpp>
+#include <lenskit/detail/log/delivery.hpp>
+#include <lenskit/detail/log/levels.hpp>
 #include <lenskit/detail/os/barrier.hpp>
 #include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/wire/reader.hpp>
@@ -27,12 +27,19 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto levels_valid_for = 20ms;
+// While sinks take no more, reports wait in their pipes, which go on saying that there is something to read.
+constexpr auto rest_while_full = 10ms;
+
+void prepare_fork() noexcept {
+  constexpr auto patience = 5ms;  // for whoever uses spdlog's registry
+  refresh_levels(patience);
+  prepare_crash_reports();
+}
 
 }  // namespace
 
 processes_engine::processes_engine(std::shared_ptr<workplace> place, process_options options)
-    : traits_{.workers = options.workers, .can_stop_tasks = true, .attended = true},
+    : traits_{.workers = options.workers, .can_stop_tasks = true, .isolates = true, .attended = true},
       // Where tasks have a deadline, that is what ends a stopped worker.
       program_(std::make_unique<worker_main>(
           std::move(place), journal_,
@@ -40,8 +47,7 @@ processes_engine::processes_engine(std::shared_ptr<workplace> place, process_opt
       options_(std::move(options)),
       journal_(options_.workers),
       logs_(options_.workers),
-      levels_{.encoded = std::make_shared<const std::string>(encode_levels())},
-      staff_((prepare_crash_reports(), *program_), journal_, results_, logs_, options_.workers) {
+      staff_((prepare_fork(), *program_), journal_, results_, logs_, options_.workers) {
   results_.watch(interrupt_.fd(), key_of(event_source::interrupt));
   all_.watch(results_.fd(), key_of(event_source::results));
   all_.watch(logs_.fd(), key_of(event_source::attendance));
@@ -60,10 +66,10 @@ int processes_engine::room(int worker) const noexcept {
 void processes_engine::send(std::span<order> orders) noexcept {
   for (auto& each : orders) {
     auto& slot = *staff_.at(each.worker);
-    refresh_levels(*each.work.plan);
-    if (slot.levels_version != levels_.version) {
-      slot.levels_version = levels_.version;
-      slot.link.push(levels_.encoded);
+    if (slot.levels_version != levels_version()) {  // workers filter by the parent's levels
+      auto levels = known_levels();
+      slot.levels_version = levels.version;
+      if (levels.encoded) slot.link.push(std::move(levels.encoded));
     }
     slot.link.push(std::move(each.work), options_.keeps_time);
   }
@@ -71,19 +77,6 @@ void processes_engine::send(std::span<order> orders) noexcept {
     auto& slot = *staff_.at(each.worker);
     if (slot.link.unflushed() && !slot.link.awaits_room()) flush(slot, each.worker);
   }
-}
-
-// Workers filter by the parent's levels: they are sent again when they have changed.
-void processes_engine::refresh_levels(const call_plan& plan) noexcept try {
-  const auto now = steady::now();
-  if (levels_.checked_for == &plan && now - levels_.checked_at <= levels_valid_for) return;
-  levels_.checked_for = &plan;
-  levels_.checked_at = now;
-  auto current = encode_levels();
-  if (current == *levels_.encoded) return;
-  levels_.encoded = std::make_shared<const std::string>(std::move(current));
-  ++levels_.version;
-} catch (const std::exception&) {  // told the next time
 }
 
 void processes_engine::flush(worker_slot& slot, int worker) noexcept {
@@ -110,6 +103,7 @@ std::optional<std::uint32_t> processes_engine::take_back(int worker, std::uint64
 
 void processes_engine::end_worker(int worker, ending why) noexcept {
   auto* slot = staff_.at(worker);
+  stopping_ |= why == ending::unwanted;
   if (slot == nullptr) return;
   if (why == ending::stalled) staff_.suspect(worker);
   if (slot->end_requested) return;
@@ -168,16 +162,11 @@ std::optional<worker_view::activity> processes_engine::progress_of(int worker) c
   return seen;
 }
 
-void processes_engine::stop_working() noexcept {
-  stopping_ = true;
-  for (int worker = 0; worker < staff_.size(); ++worker) {
-    if (auto* slot = staff_.at(worker)) slot->signal(SIGTERM);
-  }
-}
-
 void processes_engine::shut_down() noexcept {
   stopping_ = true;
   staff_.end([this](int worker) { return !progress_of(worker) && journal_.of(worker).sending.load() == 0; });
+  constexpr auto patience = 1s;
+  log_delivery::finish(steady::now() + patience);
 }
 
 // ---- waiting, by the leader ----------------------------------------------------------------------------------------
@@ -199,7 +188,8 @@ bool processes_engine::wait(manner how, steady::time_point until) {
     case manner::lead:
     case manner::stand_in: break;
   }
-  if (auto warning = staff_.take_warning(); !warning.empty()) log_warning(std::move(warning));
+  if (auto warning = staff_.take_warning(); !warning.empty()) log_delivery::say(severity::warning, warning);
+  refresh_levels_if_due();
   until = std::min({until, staff_.deadline(stopping_), next_harvest()});
   collect(until, how == manner::stand_in);
   harvest_silent();
@@ -220,7 +210,9 @@ bool processes_engine::watch(steady::time_point until) const noexcept try {
 
 void processes_engine::collect(steady::time_point until, bool attending) {
   std::array<readiness, 64> room;
-  if (attending) {
+  if (attending && log_delivery::full()) {
+    until = std::min<steady::time_point>(until, steady::now() + rest_while_full);
+  } else if (attending) {
     bool logs = false;
     for (const auto& ready : all_.wait(room, until)) logs |= kind_of(ready) == event_source::attendance;
     if (logs) logs_.drain(steady::time_point{});

@@ -1,5 +1,6 @@
 #include <lenskit/detail/engines/event_source.hpp>
 #include <lenskit/detail/engines/staff.hpp>
+#include <lenskit/detail/log/levels.hpp>
 #include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/system.hpp>
@@ -53,8 +54,9 @@ staff::seat staff::make_seat(int worker, int spare) {
   auto stream = make_stream();
   auto log = make_pipe();
   if (!descriptors_left(spare, log.second.get())) throw_errno("cannot create a worker's connection", EMFILE);
-  return {std::make_unique<worker_slot>(std::move(stream.first), std::move(log.first), journals_.of(worker)),
-          {std::move(stream.second), std::move(log.second)}};
+  auto slot = std::make_unique<worker_slot>(std::move(stream.first), std::move(log.first), journals_.of(worker));
+  slot->levels_version = inherited_levels_;
+  return {std::move(slot), {std::move(stream.second), std::move(log.second)}};
 }
 
 void staff::watch(int worker) { events_.watch(at(worker)->link.fd(), key_of(event_source::stream, worker)); }
@@ -62,6 +64,7 @@ void staff::watch(int worker) { events_.watch(at(worker)->link.fd(), key_of(even
 // Forks the spawner and, through it, the first workers, which come when they come; the leader asks for the others.
 // Where descriptors are few, there are fewer workers.
 void staff::hire_everybody() {
+  inherited_levels_ = levels_version();
   constexpr int of_spawner = 3;  // both ends of its connection, and its handle
   std::vector<worker_ends> ends;
   const int first = std::min(size(), spawner::most_unanswered());

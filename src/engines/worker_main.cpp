@@ -1,4 +1,5 @@
 #include <lenskit/detail/engines/worker_main.hpp>
+#include <lenskit/detail/log/delivery.hpp>
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/barrier.hpp>
@@ -23,6 +24,8 @@ void worker_main::run(int slot, worker_ends ends) noexcept {
   }
   place_.reset();  // what the worker's copy of the function holds is closed and flushed (V3)
   flush_worker_progress();
+  constexpr auto moment = std::chrono::seconds(1);
+  log_delivery::finish(steady::now() + moment);  // of workers of its own
   report_drops();
   leave_child(0);
 }

@@ -2,9 +2,6 @@
 #include <lenskit/detail/log/spdlog_internals.hpp>
 #include <lenskit/detail/os/system.hpp>
 
-#include <spdlog/details/registry.h>
-
-#include <mutex>
 #include <utility>
 
 namespace lenskit::detail {
@@ -41,14 +38,15 @@ bool same_terminal() noexcept {
 
 std::vector<spdlog::sink_ptr> terminal_sinks() {
   std::vector<spdlog::sink_ptr> found;
-  if (!std::unique_lock(registry_mutex(), std::try_to_lock)) return found;
   const bool both = same_terminal();
-  spdlog::details::registry::instance().apply_all([&](const std::shared_ptr<spdlog::logger> logger) {
+  const registry_glance registered;
+  if (!registered) return found;
+  for (const auto& [name, logger] : registered.loggers()) {
     for (const auto& sink : logger->sinks()) {
       int fd = -1;
       if (sink && console_formatter(*sink, fd) != nullptr && (fd == sys::standard_error || both)) found.push_back(sink);
     }
-  });
+  }
   return found;
 }
 

@@ -16,20 +16,37 @@ spdlog::level::level_enum level_of(severity how) noexcept {
   return spdlog::level::err;
 }
 
+void log_to(spdlog::logger* logger, severity how, std::string_view text) {
+  if (logger == nullptr) return;
+  const auto level = level_of(how);
+  const bool wanted = logger->should_log(level);
+  const bool backtrace = logger->should_backtrace();
+  if (!wanted && !backtrace) return;
+  logger_door::log_it(*logger, {"lenskit", level, spdlog::string_view_t(text.data(), text.size())}, wanted, backtrace);
+}
+
 }  // namespace
 
 void log_line(severity how, std::string_view text) noexcept try {
   auto& registered = spdlog::details::registry::instance();
   auto logger = registered.get("lenskit");
   if (!logger) logger = registered.default_logger();
-  if (!logger) return;
-  const auto level = level_of(how);
-  const bool wanted = logger->should_log(level);
-  const bool backtrace = logger->should_backtrace();
-  if (!wanted && !backtrace) return;
-  logger_door::log_it(*logger, {"lenskit", level, spdlog::string_view_t(text.data(), text.size())}, wanted, backtrace);
+  log_to(logger.get(), how, text);
 } catch (...) {
   // A sink of the user threw; its logger has told about it.
+}
+
+bool try_log_line(severity how, std::string_view text) noexcept try {
+  std::shared_ptr<spdlog::logger> logger;
+  {
+    const registry_glance registered;
+    if (!registered) return false;
+    logger = registered.logger_or_default("lenskit");
+  }
+  log_to(logger.get(), how, text);
+  return true;
+} catch (...) {
+  return true;
 }
 
 }  // namespace lenskit::detail

@@ -2,9 +2,8 @@
 #include <lenskit/detail/log/origin.hpp>
 #include <lenskit/detail/log/spdlog_internals.hpp>
 
-#include <spdlog/details/registry.h>
-
 #include <chrono>
+#include <cstring>
 #include <mutex>
 #include <unordered_set>
 
@@ -27,15 +26,38 @@ std::string_view intern(std::string_view text) {
   return *known->texts.emplace(text).first;
 }
 
-spdlog::logger* log_replay::logger_for(std::string_view name) {
+bool parse_log_record(std::string_view body, bool may_be_cut, log_record& record) noexcept {
+  if (body.size() < sizeof record.fields) return false;
+  std::memcpy(&record.fields, body.data(), sizeof record.fields);
+  auto rest = body.substr(sizeof record.fields);
+  const auto& fields = record.fields;
+  const std::size_t before_text = std::size_t{fields.name_bytes} + fields.file_bytes + fields.function_bytes;
+  if (fields.level >= spdlog::level::n_levels || rest.size() < before_text) return false;
+  const auto text_bytes = rest.size() - before_text;
+  if (text_bytes > fields.text_bytes || (text_bytes < fields.text_bytes && !may_be_cut)) return false;
+  const auto take = [&rest](std::size_t count) {
+    const auto part = rest.substr(0, count);
+    rest.remove_prefix(count);
+    return part;
+  };
+  record.name = take(fields.name_bytes);
+  record.file = take(fields.file_bytes);
+  record.function = take(fields.function_bytes);
+  record.text = rest;
+  return true;
+}
+
+// Null if the registry is busy.
+const log_replay::known_logger* log_replay::find_logger(std::string_view name) {
   for (const auto& known : known_)
-    if (known.name == name) return known.logger.get();
-  auto& registered = spdlog::details::registry::instance();
+    if (known.name == name) return &known;
   std::string owned(name);
-  auto logger = registered.get(owned);
-  if (!logger) logger = registered.default_logger();
+  known_.reserve(known_.size() + 1);
+  const registry_glance registered;
+  if (!registered) return nullptr;
+  auto logger = registered.logger_or_default(owned);
   known_.push_back({std::move(owned), std::move(logger)});
-  return known_.back().logger.get();
+  return &known_.back();
 }
 
 spdlog::source_loc log_replay::source_of(const log_record& record) {
@@ -46,13 +68,15 @@ spdlog::source_loc log_replay::source_of(const log_record& record) {
   return {last_source_.file.data(), record.fields.line, last_source_.function.data()};
 }
 
-void log_replay::log(const log_record& record) noexcept try {
-  auto* logger = logger_for(record.name);
-  if (logger == nullptr) return;
+bool log_replay::log(const log_record& record) noexcept try {
+  const auto* known = find_logger(record.name);
+  if (known == nullptr) return false;
+  auto* logger = known->logger.get();
+  if (logger == nullptr) return true;
   const auto level = static_cast<spdlog::level::level_enum>(record.fields.level);
   const bool wanted = logger->should_log(level);
   const bool backtrace = logger->should_backtrace();
-  if (!wanted && !backtrace) return;
+  if (!wanted && !backtrace) return true;
 
   using namespace std::chrono;
   const auto text = [](std::string_view view) { return spdlog::string_view_t(view.data(), view.size()); };
@@ -63,8 +87,10 @@ void log_replay::log(const log_record& record) noexcept try {
                           steady_clock::time_point(nanoseconds(record.fields.monotonic))};
   const origin_scope scope(origin);
   logger_door::log_it(*logger, message, wanted, backtrace);
+  return true;
 } catch (...) {
   // A sink or a handler of the user threw what spdlog does not catch. The worker's record is not worth the parent.
+  return true;
 }
 
 }  // namespace lenskit::detail

@@ -1,4 +1,5 @@
-#include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/log/delivery.hpp>
+#include <lenskit/detail/log/foreign_call.hpp>
 #include <lenskit/detail/log/progress_board.hpp>
 #include <lenskit/detail/os/clock.hpp>
 #include <lenskit/detail/os/system.hpp>
@@ -67,13 +68,15 @@ progress_board& progress_board::instance() {
 bool progress_board::in_forked_copy() const noexcept { return owner_.load() != sys::getpid(); }
 
 void progress_board::add(bar& which) {
-  const std::lock_guard held(mutex_);
+  std::unique_lock held(mutex_);
   if (bars_.empty()) {
     owner_ = sys::getpid();
     on_terminal_ = can_draw();
   }
   bars_.push_back(&which);
   n_bars_ = bars_.size();
+  held.unlock();
+  if (on_terminal_) log_delivery::instance().start();
 }
 
 void progress_board::changed(bar& which) noexcept try {
@@ -126,7 +129,7 @@ void progress_board::apply(const progress_report& report) {
       remote_.erase(found);
     }
   held.unlock();
-  if (!line.empty()) log_line(severity::info, line);
+  if (!line.empty()) log_delivery::say(severity::info, line);
   if (report.finished && remote) remote->finish();
   if (on_terminal_ && claim_redraw(shortest_interval)) refresh();
 }
@@ -147,7 +150,7 @@ void progress_board::close_bars_of(pid_t worker) noexcept {
 }
 
 int progress_board::redraw_if_due() noexcept try {
-  if (n_bars_ == 0 || !on_terminal_) return -1;
+  if (n_bars_ == 0 || !on_terminal_ || in_forked_copy()) return -1;
   constexpr std::int64_t idle_interval = 1'000'000'000;  // the elapsed time goes on
   const auto interval = hidden_ ? shortest_interval : idle_interval;
   if (claim_redraw(interval)) refresh();
@@ -163,6 +166,7 @@ bool progress_board::claim_redraw(std::int64_t interval) noexcept {
 }
 
 void progress_board::refresh() {
+  const foreign_call inside;
   const auto sinks = terminal_sinks();
   const std::unique_lock console(spdlog::details::console_mutex::mutex(), std::try_to_lock);
   if (!console) return;  // a log line is being written: the next update will do
@@ -176,6 +180,7 @@ void progress_board::refresh() {
 }
 
 void progress_board::draw_end_of(bar& which) {
+  const foreign_call inside;
   const auto sinks = terminal_sinks();
   const auto console = console_within(std::chrono::seconds(1));
   if (!console) return;
@@ -196,7 +201,8 @@ void progress_board::log_bar(bar& which) {
   std::unique_lock held(mutex_);
   const auto line = plain_line(which.is_finished() ? end_view_of(which) : view_of(which));
   held.unlock();
-  log_line(severity::info, line);
+  log_delivery::say(severity::info, line);
+  log_delivery::wait_for_all();
 }
 
 bar_view progress_board::view_of(bar& which) {

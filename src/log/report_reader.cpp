@@ -1,4 +1,4 @@
-#include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/log/foreign_call.hpp>
 #include <lenskit/detail/log/log_replay.hpp>
 #include <lenskit/detail/log/report_reader.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
@@ -19,16 +19,9 @@ namespace {
 
 constexpr std::size_t bulk = std::size_t{64} << 10;
 constexpr std::size_t fair_share = std::size_t{1} << 20;
+constexpr std::size_t largest_pipe = std::size_t{1} << 20;  // without privileges, unless an administrator allows more
 constexpr std::size_t max_partials = 1024;
 constexpr std::size_t max_partial_bytes = std::size_t{64} << 20;
-
-// Set while this thread passes reports on: a sink that comes back here finds nothing to do.
-thread_local constinit bool draining = false;
-
-struct draining_scope {
-  draining_scope() noexcept { draining = true; }
-  ~draining_scope() { draining = false; }
-};
 
 // One for each thread that reads, whatever the number of workers.
 char* read_buffer() {
@@ -40,33 +33,10 @@ bool plausible(const fragment_header& header) noexcept {
   return header.magic == fragment_header::mark && header.bytes >= sizeof header && header.bytes <= max_fragment;
 }
 
-// The fields at the beginning of `body`, and the rest as views; false if they contradict each other. With
-// `may_be_cut` the text may be shorter than announced.
-bool parse(const char* body, std::size_t bytes, bool may_be_cut, log_record& record) noexcept {
-  if (bytes < sizeof record.fields) return false;
-  std::memcpy(&record.fields, body, sizeof record.fields);
-  std::string_view rest(body + sizeof record.fields, bytes - sizeof record.fields);
-  const auto& fields = record.fields;
-  const std::size_t before_text = std::size_t{fields.name_bytes} + fields.file_bytes + fields.function_bytes;
-  if (fields.level >= spdlog::level::n_levels || rest.size() < before_text) return false;
-  const auto text_bytes = rest.size() - before_text;
-  if (text_bytes > fields.text_bytes || (text_bytes < fields.text_bytes && !may_be_cut)) return false;
-  const auto take = [&rest](std::size_t count) {
-    const auto part = rest.substr(0, count);
-    rest.remove_prefix(count);
-    return part;
-  };
-  record.name = take(fields.name_bytes);
-  record.file = take(fields.file_bytes);
-  record.function = take(fields.function_bytes);
-  record.text = rest;
-  return true;
-}
-
 }  // namespace
 
 report_reader::report_reader(descriptor read_end, pid_t pid, std::optional<int> worker)
-    : pipe_(std::move(read_end)), pid_(pid), worker_(worker), replay_(std::make_unique<log_replay>(worker)) {
+    : pipe_(std::move(read_end)), pid_(pid), channel_(std::make_shared<delivery_channel>(pid, worker)) {
   const int flags = sys::fcntl(pipe_.get(), F_GETFL);
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) sys::fcntl(pipe_.get(), F_SETFL, flags | O_NONBLOCK);
   // More room for bursts; without it, or without the right to it, workers only wait sooner.
@@ -93,40 +63,60 @@ std::size_t report_reader::read_some() noexcept try {
   return 0;  // only memory can have run out, and then a report is lost
 }
 
-std::size_t report_reader::drain() noexcept {
-  if (draining) return 0;
-  const std::lock_guard held(mutex_);
-  const draining_scope scope;
+std::size_t report_reader::read(std::size_t most, bool even_if_full) noexcept try {
+  auto& delivery = log_delivery::instance();
+  std::unique_lock held(mutex_);
   std::size_t total = 0;
-  while (total < fair_share) {
+  while (total < most && (even_if_full || !log_delivery::full())) {
     const auto got = read_some();
+    post();
     if (got == 0) break;
     total += got;
   }
-  replay_->forget_loggers();
   report_garbage();
+  post();
+  held.unlock();
+  delivery.help();
   return total;
+} catch (const std::exception&) {
+  return 0;
 }
 
-void report_reader::drain_until(std::uint64_t count) noexcept {
-  while (delivered() < count)
-    if (drain() == 0) return;
+std::size_t report_reader::drain() noexcept { return read(fair_share, false); }
+
+void report_reader::drain_until(std::uint64_t count) noexcept try {
+  if (delivered() >= count) return;
+  auto& delivery = log_delivery::instance();
+  while (posted_.load() < count) {
+    if (drain() > 0) continue;
+    if (!log_delivery::full()) break;  // they are nowhere
+    if (!delivery.wait_for_room()) return;
+  }
+  delivery.wait_for(*channel_, std::min(count, posted_.load()));
+} catch (const std::exception&) {  // no memory for a queue: nothing was ever delivered
 }
 
-void report_reader::finish() noexcept {
-  if (draining) return;
-  // The worker is dead, but a process it forked may go on writing.
+void report_reader::finish() noexcept try {
+  auto& delivery = log_delivery::instance();
+  // The worker is dead, but a process it forked may go on writing. A pipe holds no more than this.
   const auto deadline = steady::now() + std::chrono::seconds(1);
-  while (drain() > 0 && steady::now() < deadline) {}
-  const std::lock_guard held(mutex_);
-  const draining_scope scope;
-  try {
-    if (carried_ > 0) log_line(severity::warning, fmt::format("1 partial record of worker {}", pid_));
+  for (std::size_t total = 0; steady::now() < deadline;) {
+    const auto got = read(fair_share, total < largest_pipe);
+    if (got == 0) break;
+    total += got;
+  }
+  {
+    const std::lock_guard held(mutex_);
+    if (carried_ > 0) warn(fmt::format("1 partial record of worker {}", pid_));
     carried_ = 0;
     for (const auto& cut_off : std::exchange(partials_, {})) report_partial(cut_off);
-    close_worker_bars(pid_);
-  } catch (...) {}
-  replay_->forget_loggers();
+    report_drops();
+    batch_.add(delivery_kind::bars_end, {}, 0);
+    post();
+  }
+  delivery.help();
+  delivery.wait_for(*channel_, posted_.load());
+} catch (const std::exception&) {  // no memory: what is left is lost
 }
 
 std::size_t report_reader::consume(const char* bytes, std::size_t count) {
@@ -151,9 +141,8 @@ std::size_t report_reader::consume(const char* bytes, std::size_t count) {
 
 void report_reader::accept(const fragment_header& header, const char* body, std::size_t bytes) {
   if (header.lost > 0) {
-    settle(header, header.lost);
-    log_line(severity::warning,
-             fmt::format("{} dropped: worker {} waited for room in its log pipe", header.lost, pid_));
+    const auto text = fmt::format("{} dropped: worker {} waited for room in its log pipe", header.lost, pid_);
+    give(delivery_kind::warning, text, header, header.lost);
   }
   if (!partials_.empty() && header.position == 0) {
     // A thread writes one report after the other: a new one means that it gave up the last.
@@ -166,11 +155,11 @@ void report_reader::accept(const fragment_header& header, const char* body, std:
         continue;
       }
       report_partial(*cut_off);
-      settle(cut_off->first);
+      give(delivery_kind::nothing, {}, cut_off->first);
       cut_off = partials_.erase(cut_off);
     }
   }
-  if (header.position == 0 && (header.flags & fragment_header::more) == 0) return deliver(header, body, bytes);
+  if (header.position == 0 && (header.flags & fragment_header::more) == 0) return take(header, {body, bytes});
   collect(header, body, bytes);
 }
 
@@ -196,62 +185,102 @@ void report_reader::collect(const fragment_header& header, const char* body, std
   if ((header.flags & fragment_header::more) != 0) return;
   const auto whole = std::move(*found);
   partials_.erase(found);
-  deliver(whole.first, whole.bytes.data(), whole.bytes.size());
+  take(whole.first, whole.bytes);
 }
 
-void report_reader::deliver(const fragment_header& header, const char* body, std::size_t bytes) {
+void report_reader::take(const fragment_header& header, std::string_view body) {
   bool good = false;
   switch (header.kind) {
-    case report_kind::log: good = deliver_log(body, bytes); break;
-    case report_kind::progress: good = apply_progress_report({body, bytes}, pid_); break;
-    case report_kind::crash: good = deliver_crash(header, body, bytes); break;
+    case report_kind::log: good = take_log(header, body); break;
+    case report_kind::progress:
+      good = is_progress_report(body);
+      if (good && !drop(header, true)) give(delivery_kind::progress, body, header);
+      break;
+    case report_kind::crash: good = take_crash(header, body); break;
     case report_kind::drops: return;
   }
-  if (!good) garbage_ += sizeof header + bytes;
-  settle(header);
+  if (good) return;
+  garbage_ += sizeof header + body.size();
+  give(delivery_kind::nothing, {}, header);
 }
 
-bool report_reader::deliver_log(const char* body, std::size_t bytes) {
+bool report_reader::take_log(const fragment_header& header, std::string_view body) {
   log_record record;
-  if (!parse(body, bytes, false, record)) return false;
+  if (!parse_log_record(body, false, record)) return false;
   keep_line(record.fields, record.name, record.text);
-  replay_->log(record);
+  if (drop(header, record.fields.level >= spdlog::level::warn)) return true;
+  report_drops();
+  give(delivery_kind::log, body, header);
   return true;
 }
 
-bool report_reader::deliver_crash(const fragment_header& header, const char* body, std::size_t bytes) {
+bool report_reader::take_crash(const fragment_header& header, std::string_view body) {
   crash_fields fields;
-  if (bytes < sizeof fields) return false;
-  std::memcpy(&fields, body, sizeof fields);
+  if (body.size() < sizeof fields) return false;
+  std::memcpy(&fields, body.data(), sizeof fields);
   const std::size_t frame_bytes = std::size_t{fields.frames} * sizeof(std::uint64_t);
-  if (bytes != sizeof fields + frame_bytes + fields.text_bytes) return false;
+  if (body.size() != sizeof fields + frame_bytes + fields.text_bytes) return false;
   crash_notice notice{fields.signal, fields.code, fields.address, header.thread, {}, {}};
   notice.frames.resize(fields.frames);
-  if (frame_bytes > 0) std::memcpy(notice.frames.data(), body + sizeof fields, frame_bytes);
-  notice.text.assign(body + sizeof fields + frame_bytes, fields.text_bytes);
+  if (frame_bytes > 0) std::memcpy(notice.frames.data(), body.data() + sizeof fields, frame_bytes);
+  notice.text.assign(body.data() + sizeof fields + frame_bytes, fields.text_bytes);
   crash_ = std::move(notice);
+  give(delivery_kind::nothing, {}, header);
   return true;
 }
 
-void report_reader::settle(const fragment_header& header, std::uint64_t count) noexcept {
-  if ((header.flags & fragment_header::foreign) == 0) delivered_.fetch_add(count, std::memory_order_release);
+// Settles so many reports, unless they are those of another process than the worker.
+void report_reader::give(delivery_kind kind, std::string_view body, const fragment_header& header,
+                         std::uint64_t reports) {
+  batch_.add(kind, body, (header.flags & fragment_header::foreign) == 0 ? reports : 0);
+}
+
+void report_reader::warn(std::string_view text) { batch_.add(delivery_kind::warning, text, 0); }
+
+// Whether there is no room for a report. It is settled then, and nobody waits for it.
+bool report_reader::drop(const fragment_header& header, bool important) {
+  if (!log_delivery::overflows(important)) return false;
+  if (header.kind == report_kind::log) ++dropped_;
+  if ((header.flags & fragment_header::foreign) != 0) return true;
+  posted_.fetch_add(1);
+  channel_->delivered.fetch_add(1);
+  return true;
+}
+
+void report_reader::report_drops() {
+  if (dropped_ == 0) return;
+  warn(fmt::format("{} dropped: worker {} logged more than there is room for while a log sink hangs",
+                   std::exchange(dropped_, 0), pid_));
+}
+
+void report_reader::post() noexcept {
+  if (batch_.items.empty()) return;
+  std::uint64_t reports = 0;
+  for (const auto& item : batch_.items) reports += item.reports;
+  batch_.channel = channel_;
+  try {
+    log_delivery::instance().post(std::exchange(batch_, {}));
+  } catch (const std::exception&) {  // no memory for a queue
+  }
+  posted_.fetch_add(reports);
 }
 
 void report_reader::report_partial(const partial& cut_off) {
   log_record record;
-  if (cut_off.first.kind == report_kind::log && parse(cut_off.bytes.data(), cut_off.bytes.size(), true, record)) {
+  if (cut_off.first.kind == report_kind::log && parse_log_record(cut_off.bytes, true, record)) {
     keep_line(record.fields, record.name, record.text);
-    log_line(severity::warning, fmt::format("1 partial record of worker {} (logger \"{}\", {} of {} bytes): {}", pid_,
-                                            record.name, record.text.size(), record.fields.text_bytes, record.text));
+    warn(fmt::format("1 partial record of worker {} (logger \"{}\", {} of {} bytes): {}", pid_, record.name,
+                     record.text.size(), record.fields.text_bytes, record.text));
   } else {
-    log_line(severity::warning, fmt::format("1 partial record of worker {}", pid_));
+    warn(fmt::format("1 partial record of worker {}", pid_));
   }
 }
 
 void report_reader::report_garbage() try {
   if (const auto bytes = std::exchange(garbage_, 0))
-    log_line(severity::warning, fmt::format("{} bytes of damaged reports of worker {} dropped", bytes, pid_));
-} catch (...) {}
+    warn(fmt::format("{} bytes of damaged reports of worker {} dropped", bytes, pid_));
+} catch (const std::exception&) {  // no memory for it
+}
 
 void report_reader::keep_line(const log_fields& fields, std::string_view name, std::string_view text) {
   constexpr std::size_t longest = 1024;
@@ -265,6 +294,7 @@ void report_reader::keep_line(const log_fields& fields, std::string_view name, s
 std::vector<std::string> report_reader::last_lines() const {
   const std::lock_guard held(mutex_);
   std::vector<std::string> formatted;
+  const foreign_call inside;  // the C library looks up the time zone under a lock
   spdlog::pattern_formatter formatter(spdlog::pattern_time_type::local, "");
   const auto count = std::min(n_lines_, lines_.size());
   for (std::size_t i = n_lines_ - count; i < n_lines_; ++i) {

@@ -22,6 +22,12 @@ using plain_sink = spdlog::sinks::stdout_sink_base<spdlog::details::console_mute
 struct registry_mutex_tag {
   friend constexpr auto door(registry_mutex_tag);
 };
+struct loggers_tag {
+  friend constexpr auto door(loggers_tag);
+};
+struct default_logger_tag {
+  friend constexpr auto door(default_logger_tag);
+};
 struct ring_tag {
   friend constexpr auto door(ring_tag);
 };
@@ -38,6 +44,8 @@ struct plain_formatter_tag {
   friend constexpr auto door(plain_formatter_tag);
 };
 template struct open_door<registry_mutex_tag, &spdlog::details::registry::logger_map_mutex_>;
+template struct open_door<loggers_tag, &spdlog::details::registry::loggers_>;
+template struct open_door<default_logger_tag, &spdlog::details::registry::default_logger_>;
 template struct open_door<ring_tag, &spdlog::details::backtracer::messages_>;
 template struct open_door<ring_room_tag, &ring::max_items_>;
 template struct open_door<thread_pool_tag, &spdlog::async_logger::thread_pool_>;
@@ -47,6 +55,16 @@ template struct open_door<plain_formatter_tag, &plain_sink::formatter_>;
 }  // namespace
 
 std::mutex& registry_mutex() noexcept { return spdlog::details::registry::instance().*door(registry_mutex_tag{}); }
+
+const std::unordered_map<std::string, std::shared_ptr<spdlog::logger>>& registry_glance::loggers() const noexcept {
+  return spdlog::details::registry::instance().*door(loggers_tag{});
+}
+
+std::shared_ptr<spdlog::logger> registry_glance::logger_or_default(const std::string& name) const {
+  const auto& all = loggers();
+  const auto found = all.find(name);
+  return found != all.end() ? found->second : spdlog::details::registry::instance().*door(default_logger_tag{});
+}
 
 std::size_t backtrace_room(const spdlog::details::backtracer& tracer) noexcept {
   const auto slots = (tracer.*door(ring_tag{})).*door(ring_room_tag{});

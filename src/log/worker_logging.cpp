@@ -148,16 +148,6 @@ void adopt_new_loggers() noexcept try {
   });
 } catch (...) {}
 
-std::string encode_levels() {
-  std::string encoded;
-  registry::instance().apply_all([&](const std::shared_ptr<spdlog::logger> logger) {
-    encoded += static_cast<char>('0' + static_cast<int>(logger->level()));
-    encoded += logger->name();
-    encoded += '\0';
-  });
-  return encoded;
-}
-
 void apply_levels(std::string_view encoded) noexcept try {
   while (!encoded.empty()) {
     const auto end = encoded.find('\0');

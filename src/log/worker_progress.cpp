@@ -114,6 +114,29 @@ class body_reader {
   std::string_view rest_;
 };
 
+std::optional<progress_report> parse(std::string_view body) {
+  body_reader reader(body);
+  progress_fields fields;
+  progress_report parsed;
+  if (!reader.read(fields) || fields.total < -1 || fields.label_bytes > longest_label || fields.states > 64 ||
+      !reader.take(fields.label_bytes, parsed.label))
+    return std::nullopt;
+  for (unsigned i = 0; i < fields.states; ++i) {
+    count_fields each;
+    std::string_view name;
+    constexpr std::int64_t limit = std::numeric_limits<int>::max();
+    if (!reader.read(each) || each.name_bytes > longest_label || !reader.take(each.name_bytes, name))
+      return std::nullopt;
+    if (each.change < -limit || each.change > limit) return std::nullopt;
+    parsed.changes.emplace_back(name, each.change);
+  }
+  if (!reader.done()) return std::nullopt;
+  parsed.id = fields.id;
+  if (fields.total >= 0) parsed.total = static_cast<std::size_t>(fields.total);
+  parsed.finished = fields.finished != 0;
+  return parsed;
+}
+
 }  // namespace
 
 void start_worker_progress() { pending.store(new pending_bars); }
@@ -147,34 +170,17 @@ void flush_worker_progress() noexcept try {
     if (!bar.changes.empty()) report(id, bar, false, patience::brief);
 } catch (...) {}
 
-bool apply_progress_report(std::string_view body, pid_t pid) {
+bool is_progress_report(std::string_view body) { return parse(body).has_value(); }
+
+void apply_progress_report(std::string_view body, pid_t pid) {
   if (reports_started()) {
     write_report(report_kind::progress, patience::brief, {{body.data(), body.size()}});
-    return true;
+    return;
   }
-  body_reader reader(body);
-  progress_fields fields;
-  progress_report parsed;
-  std::string_view label;
-  if (!reader.read(fields) || fields.total < -1 || fields.label_bytes > longest_label || fields.states > 64 ||
-      !reader.take(fields.label_bytes, label))
-    return false;
-  for (unsigned i = 0; i < fields.states; ++i) {
-    count_fields each;
-    std::string_view name;
-    constexpr std::int64_t limit = std::numeric_limits<int>::max();
-    if (!reader.read(each) || each.name_bytes > longest_label || !reader.take(each.name_bytes, name)) return false;
-    if (each.change < -limit || each.change > limit) return false;
-    parsed.changes.emplace_back(name, each.change);
-  }
-  if (!reader.done()) return false;
-  parsed.id = fields.id;
-  parsed.label = label;
-  if (fields.total >= 0) parsed.total = static_cast<std::size_t>(fields.total);
-  parsed.finished = fields.finished != 0;
-  parsed.via = pid;
-  progress_board::instance().apply(parsed);
-  return true;
+  auto parsed = parse(body);
+  if (!parsed) return;
+  parsed->via = pid;
+  progress_board::instance().apply(*parsed);
 }
 
 void close_worker_bars(pid_t pid) noexcept {

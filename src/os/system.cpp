@@ -372,7 +372,11 @@ std::uint64_t descriptor_limit() noexcept { return limit_on(RLIMIT_NOFILE); }
 
 std::uint64_t process_limit() noexcept { return limit_on(RLIMIT_NPROC); }
 
-bool at_fork_in_child(void (*handler)()) noexcept { return ::pthread_atfork(nullptr, nullptr, handler) == 0; }
+bool at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept {
+  return ::pthread_atfork(before, in_parent, in_child) == 0;
+}
+
+bool at_fork_in_child(void (*handler)()) noexcept { return at_fork(nullptr, nullptr, handler); }
 
 bool is_terminal(int fd) noexcept { return ::isatty(fd) == 1; }
 

@@ -1,6 +1,7 @@
 // A forked process that reports to a reader in this one, as a worker does, but without a pool.
 #pragma once
 
+#include <lenskit/detail/log/delivery.hpp>
 #include <lenskit/detail/log/quiet.hpp>
 #include <lenskit/detail/log/report_reader.hpp>
 #include <lenskit/detail/log/worker_logging.hpp>
@@ -35,6 +36,12 @@ struct seen_record {
   int line;
   pid_t origin;  // 0 for a record of this process
 };
+
+/// What is in the pipe, in the sinks; false if they take longer than ten seconds.
+inline bool hear(detail::report_reader& reader) {
+  while (reader.drain() > 0) {}
+  return detail::log_delivery::finish(std::chrono::steady_clock::now() + std::chrono::seconds(10));
+}
 
 /// Keeps what it is given.
 class keeping_sink final : public spdlog::sinks::base_sink<std::mutex> {
@@ -142,7 +149,7 @@ class reporting_child {
       if (::waitpid(pid_, &status, WNOHANG) == pid_) {
         first_pid_ = std::exchange(pid_, 0);
         reader_->finish();
-        return status;
+        return detail::log_delivery::finish(deadline) ? status : -1;
       }
       pollfd ready{reader_->fd(), POLLIN, 0};
       ::poll(&ready, 1, 10);

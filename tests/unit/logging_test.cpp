@@ -1,3 +1,4 @@
+#include <lenskit/detail/log/levels.hpp>
 #include <lenskit/logging.hpp>
 
 #include <spdlog/async.h>
@@ -111,12 +112,15 @@ TEST_CASE("levels that the parent changes later can be sent to a worker") {
   fresh_loggers loggers;
   auto logger = std::make_shared<spdlog::logger>("verbose", loggers.sink);
   spdlog::register_logger(logger);
-  const auto at_fork = detail::encode_levels();
+  detail::refresh_levels();
+  const auto at_fork = *detail::known_levels().encoded;
   logger->set_level(spdlog::level::trace);
-  const auto now = detail::encode_levels();
+  detail::refresh_levels();
+  const auto now = *detail::known_levels().encoded;
   CHECK(at_fork != now);
   logger->set_level(spdlog::level::info);
-  REQUIRE(detail::encode_levels() == at_fork);
+  detail::refresh_levels();
+  REQUIRE(*detail::known_levels().encoded == at_fork);
   reporting_child child([&] {
     logger->trace("too early");
     detail::apply_levels(now);

@@ -300,6 +300,21 @@ TEST_CASE("a bar that a log line has hidden comes back without an update") {
   CHECK(detail::progress_board::instance().redraw_if_due() == -1);
 }
 
+TEST_CASE("a bar that a log line has hidden comes back by itself") {
+  const auto written = on_terminal(100, [] {
+    set_up_terminal();
+    spdlog::drop_all();
+    auto out = spdlog::stdout_logger_mt("out");
+    const auto bar = item_progress("hidden", 10);
+    pause_ms(110);
+    bar->update();
+    out->info("one");  // too early to draw again
+    pause_ms(1500);
+    ::_exit(0);
+  });
+  CHECK(screen_after(written).back().find("hidden:  10%") == 0);
+}
+
 TEST_CASE("console sinks have their own formatters back when the last bar is gone") {
   const auto written = on_terminal(100, [] {
     set_up_terminal();

@@ -70,6 +70,7 @@ struct engine_traits {
   std::uint32_t longest_chunk = 0;  ///< the most tasks that one chunk may hold; 0: no limit
   bool deals_ahead = true;          ///< a worker may hold more than the chunk that it runs
   bool can_stop_tasks = false;      ///< `end_worker` ends a task that runs
+  bool isolates = false;            ///< workers are other processes
   bool attended = false;            ///< the pool needs a thread that looks after it while no caller does
 };
 
@@ -116,9 +117,10 @@ enum class manner {
 
 /// Why a worker is ended.
 enum class ending {
-  late,     ///< its task took too long
-  stalled,  ///< it has work and does not get to it
-  senses,   ///< what it says makes no sense
+  late,      ///< its task took too long
+  stalled,   ///< it has work and does not get to it
+  senses,    ///< what it says makes no sense
+  unwanted,  ///< no result is wanted any more: none is replaced from then on
 };
 
 /// Workers. Two threads never call `wait` (but to attend) and `report` at once: the dispatcher elects one to lead.
@@ -150,8 +152,6 @@ class worker_engine {
   /// Makes every `wait` return; with a delay, only the attendant's, and then. Async-signal-safe without a delay.
   virtual void wake(std::chrono::nanoseconds delay) noexcept = 0;
 
-  /// Under the dispatcher's lock: no result is wanted any more. Ends the workers that are busy and replaces none.
-  virtual void stop_working() noexcept {}
   /// Ends every worker; bounded, but for tasks that nobody can stop. Nothing is reported afterwards. Not under the
   /// lock.
   virtual void shut_down() noexcept = 0;

@@ -53,6 +53,9 @@ constexpr nanoseconds attendant_patience = std::chrono::milliseconds(2);
 constexpr nanoseconds attendant_pause = std::chrono::milliseconds(10);
 constexpr int attendant_tries = 100;
 
+/// How long a call waits for whoever uses spdlog's registry, to tell workers the levels of now.
+constexpr nanoseconds levels_patience = std::chrono::milliseconds(5);
+
 /// Results that a worker has finished and not sent, because a task keeps it, are fetched when it has been silent for
 /// this long.
 constexpr nanoseconds harvest_after = std::chrono::milliseconds(4);

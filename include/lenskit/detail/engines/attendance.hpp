@@ -28,7 +28,7 @@ class attendance {
   /// Passes on what has been logged, or waits for some until `until`. True if the bell rang, somebody interrupted,
   /// or it is time to look around.
   bool drain(steady::time_point until);
-  /// Does so until the bell rings or somebody interrupts; meanwhile bars are drawn.
+  /// Does so until the bell rings or somebody interrupts.
   void attend();
   /// Makes `attend` return: after a time, or at once, which is async-signal-safe.
   void ring_in(std::chrono::nanoseconds delay) const noexcept { bell_.ring_in(delay); }

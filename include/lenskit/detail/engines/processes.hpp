@@ -40,12 +40,10 @@ class processes_engine final : public worker_engine {
   void report(engine_listener& listener) noexcept override;
   bool wait(manner how, steady::time_point until) override;
   void wake(std::chrono::nanoseconds delay) noexcept override;
-  void stop_working() noexcept override;
   void shut_down() noexcept override;
 
  private:
   void flush(worker_slot& slot, int worker) noexcept;
-  void refresh_levels(const call_plan& plan) noexcept;
   [[nodiscard]] std::optional<worker_view::task> task_of(int worker) const noexcept;
   [[nodiscard]] std::optional<worker_view::activity> progress_of(int worker) const noexcept;
 
@@ -70,12 +68,6 @@ class processes_engine final : public worker_engine {
   std::list<results_event> spare_;  // made before a message is taken out of its connection, or it could be lost
   std::list<results_event> events_;
   std::list<death_event> deaths_;
-  struct logger_levels {
-    std::shared_ptr<const std::string> encoded{};
-    int version = 0;
-    const call_plan* checked_for = nullptr;
-    steady::time_point checked_at{};
-  } levels_;
   bool stopping_ = false;
   staff staff_;
 };

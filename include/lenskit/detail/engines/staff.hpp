@@ -120,6 +120,7 @@ class staff {
   std::vector<seat> prepared_;
   hiring hiring_;
   std::unique_ptr<spawner> spawner_;
+  std::uint64_t inherited_levels_ = 0;  // version of the loggers' levels at the fork of the spawner
   std::uint64_t starts_ = 0;
   bool spawner_gone_ = false;
   bool spawner_proven_ = false;  // one of its workers has been ready

@@ -42,7 +42,7 @@ struct worker_slot {
   // Under the dispatcher's lock:
   bool end_requested = false;
   steady::time_point kill_at = steady::time_point::max();
-  int levels_version = 0;  // of the logger levels that it knows
+  std::uint64_t levels_version = 0;  // of the logger levels that it knows
 
   // The leader's:
   descriptor log_end;  // read end, until the pid is known

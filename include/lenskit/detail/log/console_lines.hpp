@@ -22,8 +22,8 @@ class console_lines {
   ~console_lines() = default;
 };
 
-/// The console sinks of the registered loggers that write to the terminal of standard error. Takes the registry's
-/// mutex, so not the console mutex's place; empty when the registry is busy.
+/// The console sinks of the registered loggers that write to the terminal of standard error; none when the registry is
+/// busy. Takes its mutex, so not while the console mutex is held.
 [[nodiscard]] std::vector<spdlog::sink_ptr> terminal_sinks();
 
 /// Makes the formatters of `sinks` ask `lines` around each of their lines: a sink formats and writes under the console

@@ -23,13 +23,18 @@ struct log_record {
   std::string_view text;
 };
 
+/// Reads the body of a log report; false if its fields contradict each other. If it `may_be_cut`, the text may be
+/// shorter than announced.
+[[nodiscard]] bool parse_log_record(std::string_view body, bool may_be_cut, log_record& record) noexcept;
+
 /// Passes records to the logger of the same name, or to the default logger's sinks if there is none, as the parent's
 /// levels are now. Nothing a sink does or throws comes through. One per worker; not for concurrent use.
 class log_replay {
  public:
   explicit log_replay(std::optional<int> worker) noexcept : worker_(worker) {}
 
-  void log(const log_record& record) noexcept;
+  /// Within a `foreign_call`. False if spdlog's registry is busy: then nothing has happened yet.
+  bool log(const log_record& record) noexcept;
   /// Ends a batch: loggers that the user drops or replaces meanwhile are looked up again.
   void forget_loggers() noexcept { known_.clear(); }
 
@@ -43,7 +48,7 @@ class log_replay {
     std::string_view function{};
   };
 
-  spdlog::logger* logger_for(std::string_view name);
+  [[nodiscard]] const known_logger* find_logger(std::string_view name);
   spdlog::source_loc source_of(const log_record& record);
 
   std::optional<int> worker_;

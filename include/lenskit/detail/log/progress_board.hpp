@@ -42,8 +42,8 @@ class progress_board : private console_lines {
   void apply(const progress_report& report);
   void close_bars_of(pid_t worker) noexcept;
 
-  /// For a thread that waits anyway: brings back bars that a log line has hidden. The milliseconds until it should be
-  /// called again; -1 if there is nothing to draw.
+  /// For the delivery thread: brings back bars that a log line has hidden. The milliseconds until it should be called
+  /// again; -1 if there is nothing to draw.
   int redraw_if_due() noexcept;
 
  private:

@@ -1,6 +1,7 @@
-// The parent's end of a worker's report pipe: puts reports together and passes them on.
+// The parent's end of a worker's report pipe: puts reports together and has them delivered.
 #pragma once
 
+#include <lenskit/detail/log/delivery.hpp>
 #include <lenskit/detail/log/report.hpp>
 #include <lenskit/detail/os/descriptor.hpp>
 
@@ -19,8 +20,6 @@
 
 namespace lenskit::detail {
 
-class log_replay;
-
 /// How long a loop that polls many readers should leave one alone after `drain` found something. A writer that wakes a
 /// sleeping reader at each record takes twice as long for it (7 us on two cores); what a result needs is fetched by
 /// `drain_until` all the same, and the pipe has room for several thousand records.
@@ -36,9 +35,10 @@ struct crash_notice {
   std::string text{};
 };
 
-/// Reads the reports of one worker. Log records go to the parent's loggers, progress to its bars; crash notices and the
-/// last log lines are kept for whoever describes the worker's death. All members may be called from several threads
-/// at once. Bytes that make no sense are dropped with one warning that names the worker; they never harm the parent.
+/// Reads the reports of one worker. Log records and progress are left to `log_delivery`, which calls the parent's
+/// loggers and bars: nothing here does. Crash notices and the last log lines are kept for whoever describes the
+/// worker's death. All members may be called from several threads at once. Bytes that make no sense are dropped with
+/// one warning that names the worker; they never harm the parent.
 class report_reader {
  public:
   /// `read_end` is made non-blocking. `worker` is the worker's index, if it has one.
@@ -49,23 +49,24 @@ class report_reader {
 
   [[nodiscard]] int fd() const noexcept { return pipe_.get(); }
 
-  /// Passes on what is in the pipe now, or a megabyte if there is more: other workers want to be heard too. Blocks only
-  /// as long as the parent's sinks do. Returns the number of bytes read; 0 when called by a sink that it is calling.
+  /// Reads what is in the pipe now, or a megabyte if there is more: other workers want to be heard too. Leaves it in
+  /// the pipe while `log_delivery::full`. Does not block. Returns the number of bytes read.
   std::size_t drain() noexcept;
 
   /// Whether nothing is left and nothing can come: whoever could write has ended.
   [[nodiscard]] bool at_end() const noexcept { return at_end_.load(std::memory_order_acquire); }
 
-  /// Passes on at least the first `count` reports, as `reports_written` counted them in the worker, if they are in the
-  /// pipe: what a result has to wait for.
+  /// Reads at least the first `count` reports, as `reports_written` counted them in the worker, if they are in the
+  /// pipe, and waits until they are delivered: what a result has to wait for. Gives up after a tenth of a second if a
+  /// sink hangs, and at once while it goes on hanging.
   void drain_until(std::uint64_t count) noexcept;
 
-  /// After the worker's death: passes on everything that is left, then what there is of reports that were cut off.
-  /// `drain` finds nothing afterwards.
+  /// After the worker's death: reads everything that is left, tells what there is of reports that were cut off, and
+  /// waits as `drain_until` does. `drain` finds nothing afterwards.
   void finish() noexcept;
 
-  /// The number of reports of the worker that are settled: passed on, or known to be lost.
-  [[nodiscard]] std::uint64_t delivered() const noexcept { return delivered_.load(std::memory_order_acquire); }
+  /// The number of reports of the worker that are settled: delivered, or known to be lost.
+  [[nodiscard]] std::uint64_t delivered() const noexcept { return channel_->delivered.load(); }
 
   /// The last log lines of the worker, oldest first, whatever their level: at most ten of at most 1 KB.
   [[nodiscard]] std::vector<std::string> last_lines() const;
@@ -86,30 +87,36 @@ class report_reader {
     std::string text{};
   };
 
+  std::size_t read(std::size_t most, bool even_if_full) noexcept;
   std::size_t read_some() noexcept;
   std::size_t consume(const char* bytes, std::size_t count);
   void accept(const fragment_header& header, const char* body, std::size_t bytes);
   void collect(const fragment_header& header, const char* body, std::size_t bytes);
-  void deliver(const fragment_header& header, const char* body, std::size_t bytes);
-  bool deliver_log(const char* body, std::size_t bytes);
-  bool deliver_crash(const fragment_header& header, const char* body, std::size_t bytes);
-  void settle(const fragment_header& header, std::uint64_t count = 1) noexcept;
+  void take(const fragment_header& header, std::string_view body);
+  bool take_log(const fragment_header& header, std::string_view body);
+  bool take_crash(const fragment_header& header, std::string_view body);
+  void give(delivery_kind kind, std::string_view body, const fragment_header& header, std::uint64_t reports = 1);
+  void warn(std::string_view text);
+  [[nodiscard]] bool drop(const fragment_header& header, bool important);
+  void report_drops();
+  void post() noexcept;
   void report_partial(const partial& cut_off);
   void report_garbage();
   void keep_line(const log_fields& fields, std::string_view name, std::string_view text);
 
   descriptor pipe_;
   const pid_t pid_;
-  const std::optional<int> worker_;
-  std::atomic<std::uint64_t> delivered_{0};
+  const std::shared_ptr<delivery_channel> channel_;
+  std::atomic<std::uint64_t> posted_{0};  // reports left to the delivery
   std::atomic<bool> at_end_{false};
 
   mutable std::mutex mutex_;  // guards everything below
-  std::unique_ptr<log_replay> replay_;
+  delivery_batch batch_{};
   std::array<char, max_fragment> carry_;  // the beginning of a fragment whose end is not read yet
   std::size_t carried_ = 0;
   std::vector<partial> partials_{};
   std::size_t garbage_ = 0;
+  std::uint64_t dropped_ = 0;  // records, since the last that was left to the delivery
   std::array<kept_line, 10> lines_{};
   std::size_t n_lines_ = 0;
   std::optional<crash_notice> crash_{};

@@ -7,6 +7,8 @@
 
 #include <memory>
 #include <mutex>
+#include <string>
+#include <unordered_map>
 
 namespace lenskit::detail {
 
@@ -21,6 +23,22 @@ struct logger_door : spdlog::logger {
 
 /// The mutex of spdlog's registry of loggers.
 [[nodiscard]] std::mutex& registry_mutex() noexcept;
+
+/// Spdlog's registry, held if nobody else uses it: a flush of all loggers, or `spdlog::apply_all`, may use it for
+/// seconds. Never waits. To be used within a `foreign_call`.
+class registry_glance {
+ public:
+  registry_glance() noexcept : held_(registry_mutex(), std::try_to_lock) {}
+  explicit operator bool() const noexcept { return held_.owns_lock(); }
+
+  // Only while it is held.
+  [[nodiscard]] const std::unordered_map<std::string, std::shared_ptr<spdlog::logger>>& loggers() const noexcept;
+  /// The logger of that name, else the default one, which may be null.
+  [[nodiscard]] std::shared_ptr<spdlog::logger> logger_or_default(const std::string& name) const;
+
+ private:
+  std::unique_lock<std::mutex> held_;
+};
 
 /// How many records a logger keeps for its backtrace.
 [[nodiscard]] std::size_t backtrace_room(const spdlog::details::backtracer& tracer) noexcept;

@@ -4,7 +4,6 @@
 #include <lenskit/detail/log/report_writer.hpp>
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 namespace lenskit::detail {
@@ -20,11 +19,8 @@ void start_worker_logging(int pipe_fd) noexcept;
 /// logger they have just made.
 void adopt_new_loggers() noexcept;
 
-/// The levels of all registered loggers of this process, for `apply_levels` in a worker. Compare it with the last one
-/// sent. Takes a microsecond.
-[[nodiscard]] std::string encode_levels();
-
-/// Sets the levels of the loggers that exist here too. Ignores what it cannot read.
+/// Sets the levels of the loggers that exist here too, as `logger_levels` of the parent has them. Ignores what it
+/// cannot read.
 void apply_levels(std::string_view encoded) noexcept;
 
 }  // namespace lenskit::detail

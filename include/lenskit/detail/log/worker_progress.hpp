@@ -21,9 +21,12 @@ void finish_forwarding(const bar& source) noexcept;
 /// Reports everything that is pending: at the end of a task, so that its progress arrives before its result.
 void flush_worker_progress() noexcept;
 
+/// Whether the body of a progress report makes sense.
+[[nodiscard]] bool is_progress_report(std::string_view body);
+
 /// In the parent: applies a report that came from worker `pid`. In a worker it goes on to the worker's own parent.
-/// False if it makes no sense.
-bool apply_progress_report(std::string_view body, pid_t pid);
+/// One that makes no sense does nothing.
+void apply_progress_report(std::string_view body, pid_t pid);
 
 /// The worker `pid` is dead: its bars go.
 void close_worker_bars(pid_t pid) noexcept;

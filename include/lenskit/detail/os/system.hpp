@@ -160,6 +160,8 @@ std::uint64_t descriptor_limit() noexcept;  // descriptors (RLIMIT_NOFILE), or n
 std::uint64_t process_limit() noexcept;     // processes and threads of this user (RLIMIT_NPROC), or no_limit
 /// Calls `handler` in every child that is forked from now on, by whomever. False without memory.
 bool at_fork_in_child(void (*handler)()) noexcept;
+/// Calls the three around every fork from now on: before it, and after it in the parent and in the child.
+bool at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept;
 constexpr int standard_output = 1;
 constexpr int standard_error = 2;
 bool is_terminal(int fd) noexcept;
