@@ -12,8 +12,7 @@
 namespace lenskit::detail {
 namespace {
 
-// More than any one message of the library carries; SCM_MAX_FD is 253.
-constexpr std::size_t max_attached = 16;
+constexpr std::size_t max_attached = 253;  // that the kernel lets travel together (SCM_MAX_FD)
 // What a worker can send without waiting for the parent: large results wake it less often then. The kernel gives as
 // much of it as its limit allows.
 constexpr int stream_room = 1 << 20;
@@ -82,7 +81,11 @@ transfer send_some(int fd, std::span<const iovec> parts, blocking mode, std::spa
 
 bool send_all(int fd, std::span<iovec> parts, std::span<const int> attached) noexcept {
   while (!parts.empty()) {
-    const auto result = send_some(fd, parts, blocking::wait, attached);
+    // So many at a time, each lot with a byte of its own but the last, which goes with all that is left (X1).
+    const auto lot = attached.first(std::min(attached.size(), max_attached));
+    const iovec byte{parts.front().iov_base, 1};
+    const bool more = lot.size() < attached.size();
+    const auto result = send_some(fd, more ? std::span(&byte, 1) : parts, blocking::wait, lot);
     if (result.state == transfer::end::closed) return false;
     if (result.state == transfer::end::would_block) {
       // The kernel is short of memory, or too many descriptors are on the way: wait for room, then go on.
@@ -91,7 +94,7 @@ bool send_all(int fd, std::span<iovec> parts, std::span<const int> attached) noe
       sys::poll(&room, 1, pause_ms);
       continue;
     }
-    attached = {};
+    attached = attached.subspan(lot.size());
     auto left = result.bytes;
     while (!parts.empty() && left >= parts.front().iov_len) {
       left -= parts.front().iov_len;

@@ -39,7 +39,8 @@ struct transfer {
 
 /// Sends as much of `parts` as fits, with `attached` descriptors on its first byte. Never raises SIGPIPE.
 transfer send_some(int fd, std::span<const iovec> parts, blocking mode, std::span<const int> attached = {}) noexcept;
-/// Sends all of `parts`, waiting as long as it takes; false if the other side is gone.
+/// Sends all of `parts`, waiting as long as it takes; false if the other side is gone. Any number of descriptors, as
+/// long as there is a byte of `parts` for every 253 of them.
 bool send_all(int fd, std::span<iovec> parts, std::span<const int> attached = {}) noexcept;
 /// Receives up to `room` bytes and adds the descriptors that came along to `attached`.
 transfer receive_some(int fd, std::span<std::byte> room, blocking mode, std::vector<descriptor>& attached);
