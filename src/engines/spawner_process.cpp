@@ -110,6 +110,7 @@ class spawner_life {
     start_child({stream, log}, "lenskit-worker");
     if (!die_with_parent(spawner)) ::_exit(1);
     volunteer_for_out_of_memory();
+    leave_signals_to(parent_.pid());
     receive_signals();
     program_.run(slot, {descriptor(stream), descriptor(log)});
     leave_child(0);

@@ -41,7 +41,7 @@ bool same_terminal() noexcept {
 
 std::vector<spdlog::sink_ptr> terminal_sinks() {
   std::vector<spdlog::sink_ptr> found;
-  if (!std::unique_lock(registry_mutex(), std::try_to_lock)) return found;
+  if (!registry_lives() || !std::unique_lock(registry_mutex(), std::try_to_lock)) return found;
   const bool both = same_terminal();
   spdlog::details::registry::instance().apply_all([&](const std::shared_ptr<spdlog::logger> logger) {
     for (const auto& sink : logger->sinks()) {

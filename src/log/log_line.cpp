@@ -19,6 +19,7 @@ spdlog::level::level_enum level_of(severity how) noexcept {
 }  // namespace
 
 void log_line(severity how, std::string_view text) noexcept try {
+  if (!registry_lives()) return;
   auto& registered = spdlog::details::registry::instance();
   auto logger = registered.get("lenskit");
   if (!logger) logger = registered.default_logger();

@@ -30,6 +30,7 @@ std::string_view intern(std::string_view text) {
 spdlog::logger* log_replay::logger_for(std::string_view name) {
   for (const auto& known : known_)
     if (known.name == name) return known.logger.get();
+  if (!registry_lives()) return nullptr;
   auto& registered = spdlog::details::registry::instance();
   std::string owned(name);
   auto logger = registered.get(owned);

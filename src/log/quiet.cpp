@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -99,6 +100,7 @@ void flush_stream(std::FILE* stream) {
 bool registry_was_quiet() noexcept { return was_quiet; }
 
 void call_with_loggers_quiet(void (*call)(void*), void* context) {
+  if (!registry_lives()) throw std::logic_error("cannot start workers: the program is ending, and spdlog has ended");
   auto& registered = spdlog::details::registry::instance();
   was_quiet = free_within(registry_mutex(), patience_for_registry);
   if (was_quiet) {

@@ -150,6 +150,7 @@ void adopt_new_loggers() noexcept try {
 
 std::string encode_levels() {
   std::string encoded;
+  if (!registry_lives()) return encoded;
   registry::instance().apply_all([&](const std::shared_ptr<spdlog::logger> logger) {
     encoded += static_cast<char>('0' + static_cast<int>(logger->level()));
     encoded += logger->name();

@@ -19,6 +19,10 @@ struct logger_door : spdlog::logger {
   static spdlog::err_handler& error_handler(spdlog::logger& of) { return of.*(&logger_door::custom_err_handler_); }
 };
 
+/// Whether spdlog's registry can still be used: it is destroyed when the program ends, behind the program's own objects
+/// but before those of libraries that were loaded earlier.
+[[nodiscard]] bool registry_lives() noexcept;
+
 /// The mutex of spdlog's registry of loggers.
 [[nodiscard]] std::mutex& registry_mutex() noexcept;
 

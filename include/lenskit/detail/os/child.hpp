@@ -6,11 +6,19 @@
 namespace lenskit::detail {
 
 /// Everything a process forked from the host has to do before it does anything else: leaves the host's process group,
-/// takes back its signal handlers, closes every descriptor of the library but `keep`, and makes `exit()` end it at
+/// takes back its signal handlers but those of faults, closes every descriptor of the library but `keep`, and makes `exit()` end it at
 /// once, without the host's atexit handlers and static destructors (failure F8). Every signal must be blocked around
 /// the fork
 /// (`signal_shield`), so that no handler of the host runs here first; they stay blocked until `receive_signals`.
 void start_child(std::initializer_list<int> keep, const char* name) noexcept;
+
+/// Whether `signal` says that the thread that gets it has done something impossible.
+[[nodiscard]] bool is_fault(int signal) noexcept;
+
+/// In a worker: what others send to every process of a service (SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2) is for the
+/// process `program` to decide, as ^C is (failure H6). From the worker itself, its parent and `program` these signals
+/// do what they do by default. Those that the program ignores stay ignored.
+void leave_signals_to(int program) noexcept;
 
 /// Unblocks every signal.
 void receive_signals() noexcept;
