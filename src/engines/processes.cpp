@@ -103,7 +103,7 @@ void processes_engine::greet(int worker, process started) {
   {
     const std::lock_guard held(handles_mutex_);
     handle.handle = std::move(started);
-    if (handle.killed) handle.handle.signal(SIGKILL);  // given up before it was known
+    if (handle.killed) spawner_->signal(handle.handle, SIGKILL);  // given up before it was known
   }
   handle.state = worker_state::running;
   try {
@@ -198,7 +198,7 @@ void processes_engine::flush(int worker) noexcept {
 void processes_engine::kill_worker(worker_handle& worker) noexcept {
   const std::lock_guard held(handles_mutex_);
   worker.unreachable = worker.killed = true;
-  worker.handle.signal(SIGKILL);
+  if (spawner_) spawner_->signal(worker.handle, SIGKILL);
 }
 
 void processes_engine::end_worker(int worker) noexcept {
@@ -207,7 +207,7 @@ void processes_engine::end_worker(int worker) noexcept {
   constexpr auto grace = 200ms;
   handle.end_requested = true;
   handle.kill_at = steady::now() + grace;
-  handle.handle.signal(SIGTERM);
+  spawner_->signal(handle.handle, SIGTERM);
 }
 
 // A worker that never became ready may have inherited a lock that a thread of the host held when the spawner was forked
@@ -222,7 +222,7 @@ void processes_engine::kill_overdue() noexcept {
   for (auto& handle : handles_) {
     if (steady::now() < handle.kill_at) continue;
     handle.kill_at = steady::time_point::max();
-    handle.handle.signal(SIGKILL);
+    spawner_->signal(handle.handle, SIGKILL);
   }
 }
 
@@ -272,7 +272,7 @@ void processes_engine::ring_in(std::chrono::nanoseconds delay) noexcept { bell_.
 void processes_engine::stop_working() noexcept {
   stopping_ = true;
   for (int worker = 0; worker < options_.workers; ++worker) {
-    if (at(worker).state == worker_state::running || at(worker).handle) at(worker).handle.signal(SIGTERM);
+    if (at(worker).state == worker_state::running || at(worker).handle) spawner_->signal(at(worker).handle, SIGTERM);
   }
 }
 
@@ -290,19 +290,19 @@ void processes_engine::shut_down() noexcept {
     handle.stream.reset();
     journal_.of(worker).news.fetch_add(1, std::memory_order_release);
     const bool runs_task = !between_tasks(worker) && journal_.of(worker).sending.load() == 0;
-    if (runs_task) handle.handle.signal(SIGTERM);
+    if (runs_task) spawner_->signal(handle.handle, SIGTERM);
   }
   constexpr auto moment = 50ms;
   const auto settled = steady::now() + moment;
   for (auto& handle : handles_) {
-    if (handle.handle && !handle.handle.wait_ended(settled)) handle.handle.signal(SIGTERM);
+    if (handle.handle && !handle.handle.wait_ended(settled)) spawner_->signal(handle.handle, SIGTERM);
   }
   constexpr auto grace = 1s;
   const auto deadline = steady::now() + grace;
   for (auto& handle : handles_) {
     if (!handle.handle) continue;
     if (!handle.handle.wait_ended(deadline)) {
-      handle.handle.signal(SIGKILL);
+      spawner_->signal(handle.handle, SIGKILL);
       std::ignore = handle.handle.wait_ended(steady::now() + grace);
     }
     handle.handle.signal_group(SIGKILL);  // the spawner does it too, if nobody has killed it

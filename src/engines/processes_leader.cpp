@@ -176,11 +176,12 @@ void processes_engine::bury_the_dead() {
     auto& handle = at(worker);
     if (handle.state == worker_state::vacant) continue;
     if (spawner_gone_ && !handle.status) {
-      handle.handle.signal(SIGKILL);
+      spawner_->signal(handle.handle, SIGKILL);
       handle.handle.signal_group(SIGKILL);  // what the spawner can no longer do
       const auto deadline = steady::now() + spawner_patience;
       // What it runs must not be run by another at the same time. One that was never heard of dies with its spawner.
       std::ignore = handle.handle ? handle.handle.wait_ended(deadline) : wait_closed(handle.stream.get(), deadline);
+      std::ignore = handle.handle.reap();  // where this process adopts orphans
       handle.status = exit_status{};
     }
     if (handle.status) bury(worker);

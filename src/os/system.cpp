@@ -129,6 +129,10 @@ pid_t fork() noexcept {
   return guarded(call::fork, [] { return ::fork(); });
 }
 
+pid_t clone_in_place(int (*body)(void*), void* stack, void* argument) noexcept {
+  return guarded(call::fork, [&] { return ::clone(body, stack, CLONE_VM | SIGCHLD, argument); });
+}
+
 int socketpair(int type, int (&fds)[2]) noexcept {
   return guarded(call::socketpair, [&] { return ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds); });
 }

@@ -1,9 +1,36 @@
 // How a process forked by the library starts and ends. Both happen here and nowhere else.
 #pragma once
 
+#include <sys/types.h>
+
 #include <initializer_list>
 
 namespace lenskit::detail {
+
+/// Forks, and returns what `fork` returns. The child dies with its parent from its first moment on, before the fork
+/// handlers of anybody that was loaded later, one of which may wait for ever (failure B1). To be called with the
+/// descriptor gate held, or where there is one thread.
+pid_t fork_mortal() noexcept;
+
+/// Takes that back, for a child that outlives the thread that forked it.
+void outlive_parent_thread() noexcept;
+
+/// Goes on in a process of another number with the same memory, which is nobody's child but that of whoever adopts
+/// orphans; the caller's ends. So the host's `wait` does not meet it, and no fork is paid for twice. Never returns to
+/// the caller if it succeeds: `body` is called with `argument`, on this stack. For a process of one thread.
+void continue_as_orphan(void (*body)(void*), void* argument) noexcept;
+
+/// Ends this process, and with it what dies with its parent, if the process behind `parent` ends while a fork does not
+/// come back. While it lives; in a process of one thread that blocks every signal.
+class fork_watchdog {
+ public:
+  explicit fork_watchdog(int parent) noexcept;
+  ~fork_watchdog();
+  fork_watchdog(const fork_watchdog&) = delete;
+  fork_watchdog& operator=(const fork_watchdog&) = delete;
+  /// In the child of that fork.
+  static void forget() noexcept;
+};
 
 /// Everything a process forked from the host has to do before it does anything else: leaves the host's process group,
 /// takes back its signal handlers but those of faults, closes every descriptor of the library but `keep`, and makes `exit()` end it at

@@ -1,0 +1,31 @@
+// Who buries processes whose parent has ended.
+#pragma once
+
+#include <sys/types.h>
+
+namespace lenskit::detail {
+
+/// Whether a process that loses its parent is buried by somebody else. Not so if this process adopts it (process 1 of a
+/// container, a subreaper), nor if an orphan of this process was once seen to stay a zombie, as in a container whose
+/// first process looks after nobody.
+[[nodiscard]] bool others_bury_orphans() noexcept;
+
+/// Says that `pid`, an orphan of this process, has ended just now: whether it is buried is looked at later.
+void note_ended_orphan(pid_t pid) noexcept;
+
+/// Buries every child of this process that is a zombie of that name (as `PR_SET_NAME` set it). Children of the host
+/// have other names. Does nothing where others bury orphans.
+void bury_adopted(const char* name) noexcept;
+
+/// Whether that process is a zombie.
+[[nodiscard]] bool is_zombie(pid_t pid) noexcept;
+
+/// Where a process is and what it waits for.
+enum class whereabouts { running, waiting_for_a_lock, sleeping, gone };
+/// `sleeping` too if what for cannot be known.
+[[nodiscard]] whereabouts look_at(pid_t pid) noexcept;
+
+/// The number of threads of this process; 2 if that cannot be known.
+[[nodiscard]] int count_threads() noexcept;
+
+}  // namespace lenskit::detail

@@ -1,0 +1,126 @@
+#include <lenskit/detail/os/clock.hpp>
+#include <lenskit/detail/os/descriptor.hpp>
+#include <lenskit/detail/os/orphans.hpp>
+#include <lenskit/detail/os/system.hpp>
+
+#include <sys/prctl.h>
+#include <sys/single_threaded.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace lenskit::detail {
+namespace {
+
+constinit std::atomic<bool> orphans_stay{false};
+// The orphan that is to be looked at, and when it ended, ns.
+constinit std::atomic<pid_t> last_orphan{0};
+constinit std::atomic<std::int64_t> last_ended{0};
+constexpr std::int64_t long_enough_ns = 1'000'000'000;
+
+// A file of /proc as text, cut to the room; empty if it cannot be read. Needs no memory.
+struct proc_text {
+  std::array<char, 512> text{};
+  proc_text(pid_t pid, const char* file) noexcept {
+    std::array<char, 96> path{};
+    std::snprintf(path.data(), path.size(), "/proc/%d/%.60s", static_cast<int>(pid), file);
+    const auto gate = descriptor_gate();
+    const int fd = sys::open(path.data(), O_RDONLY);
+    if (fd < 0) return;
+    const auto got = sys::retry([&]() noexcept { return sys::read(fd, text.data(), text.size() - 1); });
+    if (got < 0) text[0] = '\0';
+    ::close(fd);
+  }
+  // Behind "pid (name) "; the name may hold anything.
+  [[nodiscard]] char state() const noexcept {
+    const char* end = std::strrchr(text.data(), ')');
+    return end != nullptr && end[1] == ' ' ? end[2] : '\0';
+  }
+  [[nodiscard]] bool is_of(const char* name) const noexcept {
+    const char* begin = std::strchr(text.data(), '(');
+    const auto length = std::strlen(name);
+    return begin != nullptr && std::strncmp(begin + 1, name, length) == 0 && begin[1 + length] == ')';
+  }
+};
+
+bool adopts_orphans() noexcept {
+  int subreaper = 0;
+  sys::prctl(PR_GET_CHILD_SUBREAPER, reinterpret_cast<unsigned long>(&subreaper));
+  return subreaper != 0 || ::getpid() == 1;
+}
+
+void look_at_last_orphan() noexcept {
+  const pid_t pid = last_orphan.load();
+  if (pid == 0 || now_ns() - last_ended.load() < long_enough_ns) return;
+  if (is_zombie(pid)) orphans_stay = true;
+  last_orphan = 0;
+}
+
+void bury_if_zombie(pid_t pid, const char* name) noexcept {
+  const proc_text stat(pid, "stat");
+  if (stat.state() == 'Z' && stat.is_of(name))
+    sys::retry([&]() noexcept { return ::waitpid(pid, nullptr, WNOHANG | __WALL); });
+}
+
+}  // namespace
+
+bool is_zombie(pid_t pid) noexcept { return proc_text(pid, "stat").state() == 'Z'; }
+
+bool others_bury_orphans() noexcept {
+  look_at_last_orphan();
+  return !orphans_stay.load() && !adopts_orphans();
+}
+
+void note_ended_orphan(pid_t pid) noexcept {
+  pid_t none = 0;
+  last_ended = now_ns();
+  last_orphan.compare_exchange_strong(none, pid);
+}
+
+void bury_adopted(const char* name) noexcept {
+  if (!adopts_orphans()) return;
+  siginfo_t info{};
+  if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0) return;
+  std::array<char, 64> path{};
+  // Orphans are children of the first thread.
+  std::snprintf(path.data(), path.size(), "task/%d/children", static_cast<int>(::getpid()));
+  const proc_text children(::getpid(), path.data());
+  for (const char* at = children.text.data(); *at != '\0';) {
+    char* end = nullptr;
+    const auto pid = static_cast<pid_t>(std::strtol(at, &end, 10));
+    if (end == at) return;
+    if (*end == '\0' && children.text[children.text.size() - 2] != '\0') return;  // cut
+    bury_if_zombie(pid, name);
+    at = *end == ' ' ? end + 1 : end;
+  }
+}
+
+whereabouts look_at(pid_t pid) noexcept {
+  switch (proc_text(pid, "stat").state()) {
+    case 'Z':
+    case 'X': return whereabouts::gone;
+    case 'S': break;
+    default: return whereabouts::running;
+  }
+  const proc_text call(pid, "syscall");
+  return std::atol(call.text.data()) == SYS_futex && call.text[0] != '\0' ? whereabouts::waiting_for_a_lock
+                                                                         : whereabouts::sleeping;
+}
+
+int count_threads() noexcept {
+  if (__libc_single_threaded != 0) return 1;
+  struct stat tasks {};
+  constexpr int without_tasks = 2;
+  if (::stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink <= without_tasks) return 2;
+  return static_cast<int>(tasks.st_nlink) - without_tasks;
+}
+
+}  // namespace lenskit::detail
