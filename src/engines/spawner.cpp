@@ -30,6 +30,8 @@ constexpr auto longest_patience = 8s;
 // most forks meet one.
 constexpr auto patience_with_locks = 10s;
 constexpr auto look_every = 300us;
+constexpr int most_in_a_row = 100;
+constexpr int pause_ms = 20;
 
 exit_status status_of(const control_message& message) {
   exit_status status;
@@ -78,6 +80,7 @@ spawner::spawner(worker_program& program, const std::vector<worker_ends>& seats)
   prepare_backends_for_fork();  // in this very thread, or GNU OpenMP hangs in the workers (failure F3)
   auto patience = steady::duration(first_patience);
   const auto locks_until = steady::now() + patience_with_locks;
+  int frozen = 0;
   for (int attempt = 0; attempt < most_attempts;) {
     fork_into(program);
     const auto reached = bring_up(seats, steady::now() + patience);
@@ -85,7 +88,10 @@ spawner::spawner(worker_program& program, const std::vector<worker_ends>& seats)
     process_.signal(SIGKILL);
     end();
     unread_.clear();
-    if (reached == progress::frozen && steady::now() < locks_until) continue;
+    if (reached == progress::frozen && steady::now() < locks_until) {
+      if (++frozen > most_in_a_row) sys::poll(nullptr, 0, pause_ms);  // whoever holds the lock is not about to let go
+      continue;
+    }
     ++attempt;
     patience = std::min<steady::duration>(patience * 2, longest_patience);
   }
@@ -117,6 +123,7 @@ void spawner::fork_into(worker_program& program) {
   if (pid < 0) throw_errno("cannot fork the spawner of the workers", error);
   control_ = std::move(ends.first);
   is_ready_ = false;
+  looks_asleep_ = 0;
   is_child_ = true;
   try {
     process_ = process::open(pid);
@@ -145,7 +152,7 @@ spawner::progress spawner::bring_up(const std::vector<worker_ends>& seats, stead
     auto event = read_event();
     if (!event) {
       if (steady::now() >= deadline) return progress::slow;
-      if (!is_ready_ && look_at(process_.pid()) == whereabouts::waiting_for_a_lock) return progress::frozen;
+      if (!is_ready_ && is_frozen()) return progress::frozen;
       continue;
     }
     if (event->what == spawner_event::kind::gone) return progress::slow;
@@ -157,6 +164,18 @@ spawner::progress spawner::bring_up(const std::vector<worker_ends>& seats, stead
     unread_.push_back(std::move(*event));
   }
   return progress::up;
+}
+
+// Whether the child waits for a lock. If it is one of the C library's, the next fork holds it itself.
+bool spawner::is_frozen() {
+  const auto seen = look_at(process_.pid());
+  if (seen.what == sight::state::waits_for_lock) {
+    if (seen.futex != 0) hold_at_forks(seen.futex);
+    return true;
+  }
+  constexpr int long_asleep = 60;  // looks: it does nothing that takes so long, unless it has to wait for ever
+  looks_asleep_ = seen.what == sight::state::sleeps ? looks_asleep_ + 1 : 0;
+  return looks_asleep_ > long_asleep;
 }
 
 // It serves, as the process `pid`.

@@ -1,3 +1,5 @@
+#include "held_locks.hpp"
+
 #include <lenskit/detail/os/child.hpp>
 #include <lenskit/detail/os/system.hpp>
 
@@ -24,16 +26,28 @@ constinit std::atomic<bool> under_way{false};
 constinit std::atomic<pid_t> forked_by{-1};
 pthread_t forking_thread{};
 
+bool is_ours() noexcept { return under_way.load() && ::pthread_equal(forking_thread, ::pthread_self()) != 0; }
+
+void before_fork() noexcept {
+  if (is_ours()) take_held_locks();
+}
+
+void behind_fork() noexcept {
+  if (is_ours()) release_held_locks();
+}
+
 // The thread that forked waits for the child to come up, so the end of the thread is the end of the process.
 void make_mortal() noexcept {
-  if (!under_way.load() || ::pthread_equal(forking_thread, ::pthread_self()) == 0) return;
+  if (!is_ours()) return;
+  free_held_locks();
   under_way = false;
   sys::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != forked_by.load()) ::_exit(1);
 }
 
-// Handlers run in the order in which they were registered, and the program's own initialisers may register some.
-[[gnu::constructor(101)]] void watch_forks() noexcept { sys::at_fork_in_child(make_mortal); }
+// What is registered first runs last before a fork and first behind it, and the program's own initialisers may register
+// some.
+[[gnu::constructor(101)]] void watch_forks() noexcept { ::pthread_atfork(before_fork, behind_fork, make_mortal); }
 
 struct sigaction before_watchdog {};
 volatile int watched_parent = -1;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <unistd.h>
 
 #include <array>
@@ -103,16 +104,24 @@ void bury_adopted(const char* name) noexcept {
   }
 }
 
-whereabouts look_at(pid_t pid) noexcept {
+sight look_at(pid_t pid) noexcept {
   switch (proc_text(pid, "stat").state()) {
     case 'Z':
-    case 'X': return whereabouts::gone;
+    case 'X': return {sight::state::is_gone};
     case 'S': break;
-    default: return whereabouts::running;
+    default: return {};
   }
-  const proc_text call(pid, "syscall");
-  return std::atol(call.text.data()) == SYS_futex && call.text[0] != '\0' ? whereabouts::waiting_for_a_lock
-                                                                         : whereabouts::sleeping;
+  const proc_text call(pid, "syscall");  // "number argument argument argument ..."
+  if (call.text[0] == '\0') return {sight::state::sleeps};
+  char* at = nullptr;
+  if (std::strtol(call.text.data(), &at, 10) != SYS_futex || at == call.text.data()) return {};
+  constexpr int hex = 16;
+  const auto futex = static_cast<std::uintptr_t>(std::strtoull(at, &at, hex));
+  const auto operation = std::strtoull(at, &at, hex);
+  const auto expected = std::strtoull(at, &at, hex);
+  constexpr unsigned contended = 2;
+  const bool plain = operation == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG) && expected == contended;
+  return {sight::state::waits_for_lock, plain ? futex : 0};
 }
 
 int count_threads() noexcept {

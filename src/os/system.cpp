@@ -121,6 +121,7 @@ const char* name(call which) noexcept {
     case call::flock: return "flock";
     case call::fstatfs: return "fstatfs";
     case call::signalfd: return "signalfd";
+    case call::clone: return "clone";
   }
   return "unknown call";
 }
@@ -130,7 +131,7 @@ pid_t fork() noexcept {
 }
 
 pid_t clone_in_place(int (*body)(void*), void* stack, void* argument) noexcept {
-  return guarded(call::fork, [&] { return ::clone(body, stack, CLONE_VM | SIGCHLD, argument); });
+  return guarded(call::clone, [&] { return ::clone(body, stack, CLONE_VM | SIGCHLD, argument); });
 }
 
 int socketpair(int type, int (&fds)[2]) noexcept {

@@ -82,6 +82,7 @@ class spawner {
   enum class progress { up, frozen, slow };
   void fork_into(worker_program& program);
   [[nodiscard]] progress bring_up(const std::vector<worker_ends>& seats, steady::time_point deadline);
+  [[nodiscard]] bool is_frozen();
   void take_over(pid_t pid);
 
   [[nodiscard]] std::optional<spawner_event> read_event();
@@ -89,6 +90,7 @@ class spawner {
   descriptor control_;
   process process_;
   bool is_ready_ = false;
+  int looks_asleep_ = 0;
   bool is_child_ = true;  // or an orphan, as the host's waitpid(-1) shall not meet it
   std::deque<spawner_event> unread_;  // what came while the first worker was awaited
 };

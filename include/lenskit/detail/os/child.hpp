@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <initializer_list>
 
 namespace lenskit::detail {
@@ -12,7 +13,12 @@ namespace lenskit::detail {
 /// descriptor gate held, or where there is one thread.
 pid_t fork_mortal() noexcept;
 
-/// Takes that back, for a child that outlives the thread that forked it.
+/// From now on `fork_mortal` holds this lock of the C library, the word of a futex, while it forks: so no other thread
+/// is in the middle of what it guards, and the child finds it free. False if that word is none of the C library's, or
+/// held at forks already.
+bool hold_at_forks(std::uintptr_t futex);
+
+/// Takes back that a child dies with its parent, for one that outlives the thread that forked it.
 void outlive_parent_thread() noexcept;
 
 /// Goes on in a process of another number with the same memory, which is nobody's child but that of whoever adopts

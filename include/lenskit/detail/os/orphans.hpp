@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+
 namespace lenskit::detail {
 
 /// Whether a process that loses its parent is buried by somebody else. Not so if this process adopts it (process 1 of a
@@ -20,10 +22,13 @@ void bury_adopted(const char* name) noexcept;
 /// Whether that process is a zombie.
 [[nodiscard]] bool is_zombie(pid_t pid) noexcept;
 
-/// Where a process is and what it waits for.
-enum class whereabouts { running, waiting_for_a_lock, sleeping, gone };
-/// `sleeping` too if what for cannot be known.
-[[nodiscard]] whereabouts look_at(pid_t pid) noexcept;
+/// What a process does: `waits_for_lock` says that it waits in a futex, `futex` which one, if the C library made it for
+/// a plain lock. `sleeps` if it waits and cannot be asked for what.
+struct sight {
+  enum class state { runs, waits_for_lock, sleeps, is_gone } what = state::runs;
+  std::uintptr_t futex = 0;
+};
+[[nodiscard]] sight look_at(pid_t pid) noexcept;
 
 /// The number of threads of this process; 2 if that cannot be known.
 [[nodiscard]] int count_threads() noexcept;
