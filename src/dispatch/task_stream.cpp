@@ -47,6 +47,7 @@ std::span<descriptor> task_stream::attachments() noexcept {
 }
 
 void task_stream::feed() {
+  pool_->check_caller();  // a forked process that goes on with the range would take what is meant for its parent (U1)
   refill_at_ = yielded_ + std::max<std::uint64_t>(last_chunk_ / 2, 1);
   while (!input_ended()) {
     // Asked for each chunk: to feed many workers takes longer than the first results do, from which another thread

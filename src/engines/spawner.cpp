@@ -134,8 +134,8 @@ void spawner::fork_into(worker_program& program) {
   }
 }
 
-// Returns when the first worker runs and all are asked for, or the spawner is not to be waited for. Throws what it could
-// not do.
+// Returns when the first worker runs and all are asked for, or the spawner is not to be waited for. Throws what it
+// could not do.
 spawner::progress spawner::bring_up(const std::vector<worker_ends>& seats, steady::time_point deadline) {
   constexpr std::size_t most_unanswered = 16;  // the kernel allows only so many descriptors on the way
   std::size_t asked = 0;
@@ -170,7 +170,7 @@ spawner::progress spawner::bring_up(const std::vector<worker_ends>& seats, stead
 bool spawner::is_frozen() {
   const auto seen = look_at(process_.pid());
   if (seen.what == sight::state::waits_for_lock) {
-    if (seen.futex != 0) hold_at_forks(seen.futex);
+    hold_at_forks(seen.futex, seen.has_readers);
     return true;
   }
   constexpr int long_asleep = 60;  // looks: it does nothing that takes so long, unless it has to wait for ever

@@ -60,9 +60,7 @@ class registry_watch {
 };
 
 // What is made first is destroyed last: a global object of the program may use a pool in its destructor (B2).
-[[gnu::constructor(101)]] void make_registry_early() {
-  static const registry_watch watch;
-}
+[[gnu::constructor(101)]] void make_registry_early() { static const registry_watch watch; }
 
 }  // namespace
 

@@ -52,6 +52,12 @@ struct proc_text {
   }
 };
 
+// In a process namespace that has no /proc of its own the numbers there are those of others.
+bool proc_is_ours() noexcept {
+  std::array<char, 16> self{};
+  return ::readlink("/proc/self", self.data(), self.size() - 1) > 0 && std::atol(self.data()) == ::getpid();
+}
+
 bool adopts_orphans() noexcept {
   int subreaper = 0;
   sys::prctl(PR_GET_CHILD_SUBREAPER, reinterpret_cast<unsigned long>(&subreaper));
@@ -73,7 +79,7 @@ void bury_if_zombie(pid_t pid, const char* name) noexcept {
 
 }  // namespace
 
-bool is_zombie(pid_t pid) noexcept { return proc_text(pid, "stat").state() == 'Z'; }
+bool is_zombie(pid_t pid) noexcept { return proc_is_ours() && proc_text(pid, "stat").state() == 'Z'; }
 
 bool others_bury_orphans() noexcept {
   look_at_last_orphan();
@@ -87,7 +93,7 @@ void note_ended_orphan(pid_t pid) noexcept {
 }
 
 void bury_adopted(const char* name) noexcept {
-  if (!adopts_orphans()) return;
+  if (!adopts_orphans() || !proc_is_ours()) return;
   siginfo_t info{};
   if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0) return;
   std::array<char, 64> path{};
@@ -105,6 +111,7 @@ void bury_adopted(const char* name) noexcept {
 }
 
 sight look_at(pid_t pid) noexcept {
+  if (!proc_is_ours()) return {};
   switch (proc_text(pid, "stat").state()) {
     case 'Z':
     case 'X': return {sight::state::is_gone};
@@ -119,9 +126,12 @@ sight look_at(pid_t pid) noexcept {
   const auto futex = static_cast<std::uintptr_t>(std::strtoull(at, &at, hex));
   const auto operation = std::strtoull(at, &at, hex);
   const auto expected = std::strtoull(at, &at, hex);
-  constexpr unsigned contended = 2;
-  const bool plain = operation == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG) && expected == contended;
-  return {sight::state::waits_for_lock, plain ? futex : 0};
+  constexpr unsigned contended = 2;  // what a plain lock says then, and nothing else that is waited for
+  if (operation == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG) && expected == contended)
+    return {sight::state::waits_for_lock, futex, false};
+  constexpr unsigned long long options = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
+  const bool of_readers = (operation & ~options) == FUTEX_WAIT_BITSET;
+  return {sight::state::waits_for_lock, of_readers ? futex : 0, of_readers};
 }
 
 int count_threads() noexcept {

@@ -3,8 +3,8 @@
 //     parent ──fork, once──► spawner ──fork──► worker 0 .. n-1 and every replacement
 //            ◄─ started, ended, failed ─┘
 //
-// The host's waitpid(-1) does not meet it: once it is up it goes on as an orphan, under another number, unless it is this
-// program that orphans would come to.
+// The host's waitpid(-1) does not meet it: once it is up it goes on as an orphan, under another number, unless it is
+// this program that orphans would come to.
 //
 // It is forked while the pool is built and keeps the model, the function and the whole memory of the parent as they
 // were, so that a replacement sees what the first worker saw and no fork ever happens beside threads again. It reaps
@@ -91,7 +91,7 @@ class spawner {
   process process_;
   bool is_ready_ = false;
   int looks_asleep_ = 0;
-  bool is_child_ = true;  // or an orphan, as the host's waitpid(-1) shall not meet it
+  bool is_child_ = true;              // or an orphan, as the host's waitpid(-1) shall not meet it
   std::deque<spawner_event> unread_;  // what came while the first worker was awaited
 };
 

@@ -13,10 +13,10 @@ namespace lenskit::detail {
 /// descriptor gate held, or where there is one thread.
 pid_t fork_mortal() noexcept;
 
-/// From now on `fork_mortal` holds this lock of the C library, the word of a futex, while it forks: so no other thread
-/// is in the middle of what it guards, and the child finds it free. False if that word is none of the C library's, or
-/// held at forks already.
-bool hold_at_forks(std::uintptr_t futex);
+/// From now on `fork_mortal` holds the lock of the C library whose futex this is, while it forks: so no other thread is
+/// in the middle of what it guards, and the child finds it free. `has_readers`: it is a pthread_rwlock_t. False if that
+/// word is none of the C library's, or held at forks already.
+bool hold_at_forks(std::uintptr_t futex, bool has_readers);
 
 /// Takes back that a child dies with its parent, for one that outlives the thread that forked it.
 void outlive_parent_thread() noexcept;
@@ -39,9 +39,9 @@ class fork_watchdog {
 };
 
 /// Everything a process forked from the host has to do before it does anything else: leaves the host's process group,
-/// takes back its signal handlers but those of faults, closes every descriptor of the library but `keep`, and makes `exit()` end it at
-/// once, without the host's atexit handlers and static destructors (failure F8). Every signal must be blocked around
-/// the fork
+/// takes back its signal handlers but those of faults, closes every descriptor of the library but `keep`, and makes
+/// `exit()` end it at once, without the host's atexit handlers and static destructors (failure F8). Every signal must
+/// be blocked around the fork
 /// (`signal_shield`), so that no handler of the host runs here first; they stay blocked until `receive_signals`.
 void start_child(std::initializer_list<int> keep, const char* name) noexcept;
 

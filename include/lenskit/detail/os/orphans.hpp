@@ -22,11 +22,12 @@ void bury_adopted(const char* name) noexcept;
 /// Whether that process is a zombie.
 [[nodiscard]] bool is_zombie(pid_t pid) noexcept;
 
-/// What a process does: `waits_for_lock` says that it waits in a futex, `futex` which one, if the C library made it for
-/// a plain lock. `sleeps` if it waits and cannot be asked for what.
+/// What a process does: `waits_for_lock` says that it waits in the futex `futex`, which is that of a plain lock of the
+/// C library, or of one with readers and writers. `sleeps` if it waits and cannot be asked for what.
 struct sight {
   enum class state { runs, waits_for_lock, sleeps, is_gone } what = state::runs;
   std::uintptr_t futex = 0;
+  bool has_readers = false;
 };
 [[nodiscard]] sight look_at(pid_t pid) noexcept;
 
