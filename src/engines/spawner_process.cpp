@@ -7,6 +7,7 @@
 
 #include <sys/signalfd.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -42,7 +43,16 @@ class spawner_life {
     announce(slot, pid);
   }
 
+  // Somebody may have stopped this process when the parent closes the connection, at its death at the latest.
+  void be_continued_by_parent() noexcept {
+    sys::fcntl(control_.get(), F_SETOWN, ::getpid());
+    sys::fcntl(control_.get(), F_SETSIG, SIGCONT);
+    const int flags = sys::fcntl(control_.get(), F_GETFL);
+    if (flags >= 0) sys::fcntl(control_.get(), F_SETFL, flags | O_ASYNC);
+  }
+
   void serve() {
+    be_continued_by_parent();
     report({.what = control_message::kind::ready, .pid = ::getpid()});
     while (!unheard_) {
       std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}, {stops_.get(), POLLIN, 0}};

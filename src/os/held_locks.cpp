@@ -8,7 +8,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -54,7 +54,7 @@ known_lock with_readers(std::uintptr_t futex) noexcept {
   return futex / alignment * alignment - third + readers_mark;
 }
 
-constexpr auto patience = 5ms;  // with all of them: two threads might wait for each other
+constexpr auto patience = 20ms;  // with all of them: two threads might wait for each other
 
 bool take(lock_word& lock, steady::time_point deadline) noexcept {
   int before = is_free;
@@ -69,11 +69,10 @@ bool take(lock_word& lock, steady::time_point deadline) noexcept {
 }
 
 bool take_with_readers(pthread_rwlock_t* lock, steady::time_point deadline) noexcept {
-  while (::pthread_rwlock_trywrlock(lock) != 0) {
-    if (steady::now() >= deadline) return false;
-    ::sched_yield();
-  }
-  return true;
+  const auto since_start = std::chrono::nanoseconds(deadline.time_since_epoch());
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_start);
+  const timespec limit{seconds.count(), (since_start - seconds).count()};
+  return ::pthread_rwlock_clockwrlock(lock, CLOCK_MONOTONIC, &limit) == 0;
 }
 
 bool is_c_library(std::string_view path) noexcept {
