@@ -5,6 +5,7 @@
 #include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/log/progress_board.hpp>
 #include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/other_threads.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/wire/reader.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
@@ -258,6 +259,8 @@ bool processes_engine::drain_logs(steady::time_point deadline) {
 }
 
 void processes_engine::attend() {
+  static thread_local constinit bool is_named = false;
+  if (!std::exchange(is_named, true)) name_thread_of_library();
   auto next_redraw = steady::time_point::max();
   while (!drain_logs(next_redraw)) {
     const int pause = progress_board::instance().redraw_if_due();

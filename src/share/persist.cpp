@@ -1,4 +1,6 @@
+#include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/os/environment.hpp>
+#include <lenskit/detail/os/other_threads.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/model_state.hpp>
 #include <lenskit/error.hpp>
@@ -6,6 +8,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
+#include <span>
 #include <stdexcept>
 
 namespace lenskit {
@@ -43,6 +48,30 @@ void fail_no_descriptors() {
   throw persist_error("cannot send a stored model: only a result of run_sp carries its descriptor");
 }
 
+namespace {
+
+// A worker has one thread, whatever the parent has: a model that leaves its work to another waits for ever there.
+void warn_of_threads() {
+  static constinit std::atomic<bool> warned{false};
+  if (warned.load(std::memory_order_relaxed)) return;
+  const auto threads = names_of_other_threads();
+  if (threads.empty() || warned.exchange(true)) return;
+  constexpr std::size_t most = 5;
+  const auto some = std::span(threads).first(std::min(threads.size(), most));
+  log_warning(fmt::format(
+      "a model is inherited as it is, and this program has {} other thread{} ({}{}): no worker has them, so that a "
+      "task "
+      "hangs if the model needs one",
+      threads.size(), threads.size() == 1 ? "" : "s", fmt::join(some, ", "), threads.size() > most ? ", ..." : ""));
+}
+
+persist_method inherited() {
+  warn_of_threads();
+  return persist_method::inherit;
+}
+
+}  // namespace
+
 pid_t this_process() noexcept { return sys::getpid(); }
 
 persist_method choose_method(const persist_options& options, bool can_be_stored) {
@@ -51,7 +80,7 @@ persist_method choose_method(const persist_options& options, bool can_be_stored)
     throw std::invalid_argument("persist options name both a directory and a file");
   switch (options.method) {
     case persist_method::automatic:
-      if (!can_be_stored) return persist_method::inherit;
+      if (!can_be_stored) return inherited();
       return names_place || environment_variable("LK_TEMP_DIR") ? persist_method::file : persist_method::shm;
     case persist_method::inherit:
     case persist_method::shm:
@@ -61,7 +90,8 @@ persist_method choose_method(const persist_options& options, bool can_be_stored)
       break;
     case persist_method::file: break;
   }
-  if (options.method != persist_method::inherit && !can_be_stored) fail_not_storable();
+  if (options.method == persist_method::inherit) return inherited();
+  if (!can_be_stored) fail_not_storable();
   return options.method;
 }
 

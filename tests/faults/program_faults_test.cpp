@@ -6,6 +6,7 @@
 #include <support/disposable_parent.hpp>
 #include <support/engines.hpp>
 #include <support/in_child.hpp>
+#include <support/reporting_child.hpp>
 #include <support/shared_counters.hpp>
 
 #include <sys/mman.h>
@@ -25,6 +26,7 @@
 #include <mutex>
 #include <ranges>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -362,6 +364,34 @@ TEST_CASE("V6: a fault that the program's handler gives up is reported, and kill
       }
     }
     return right;
+  }));
+}
+
+TEST_CASE("F1: a model that is inherited beside threads is warned of, once and by their names", "[no_tsan]") {
+  CHECK(holds_in_child([] {
+    const lenskit::tests::fresh_loggers loggers;
+    struct searcher {
+      std::mutex mutex;  // so that it cannot be stored
+    };
+    const searcher model;
+    const auto use = [&] {
+      invoker inv(
+          model, [](const searcher&, int x) { return x; }, on(processes));
+      return inv.map(std::vector{1}).collect() == std::vector{1};
+    };
+    const auto warnings = [&] {
+      int count = 0;
+      for (const auto& each : loggers.sink->records())
+        count += each.text.find("1 other thread (finder)") != each.text.npos;
+      return count;
+    };
+    const bool quiet = use() && warnings() == 0;
+    std::jthread finder([](const std::stop_token& stop) {
+      pthread_setname_np(pthread_self(), "finder");
+      while (!stop.stop_requested()) std::this_thread::sleep_for(1ms);
+    });
+    std::this_thread::sleep_for(20ms);
+    return quiet && use() && use() && warnings() == 1;
   }));
 }
 
