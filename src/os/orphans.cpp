@@ -1,4 +1,3 @@
-#include <lenskit/detail/os/clock.hpp>
 #include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/os/orphans.hpp>
 #include <lenskit/detail/os/system.hpp>
@@ -21,11 +20,9 @@
 namespace lenskit::detail {
 namespace {
 
-constinit std::atomic<bool> orphans_stay{false};
-// The orphan that is to be looked at, and when it ended, ns.
-constinit std::atomic<pid_t> last_orphan{0};
-constinit std::atomic<std::int64_t> last_ended{0};
-constexpr std::int64_t long_enough_ns = 1'000'000'000;
+// Orphans of this process that have ended and were not seen to be buried.
+constexpr std::size_t most_unburied = 8;
+constinit std::array<std::atomic<pid_t>, most_unburied> unburied{};
 
 // A file of /proc as text, cut to the room; empty if it cannot be read. Needs no memory.
 struct proc_text {
@@ -64,11 +61,17 @@ bool adopts_orphans() noexcept {
   return subreaper != 0 || ::getpid() == 1;
 }
 
-void look_at_last_orphan() noexcept {
-  const pid_t pid = last_orphan.load();
-  if (pid == 0 || now_ns() - last_ended.load() < long_enough_ns) return;
-  if (is_zombie(pid)) orphans_stay = true;
-  last_orphan = 0;
+bool too_many_unburied() noexcept {
+  std::size_t zombies = 0;
+  for (auto& place : unburied) {
+    const pid_t pid = place.load();
+    if (pid == 0) continue;
+    if (is_zombie(pid))
+      ++zombies;
+    else
+      place = 0;
+  }
+  return zombies == most_unburied;
 }
 
 void bury_if_zombie(pid_t pid, const char* name) noexcept {
@@ -81,15 +84,13 @@ void bury_if_zombie(pid_t pid, const char* name) noexcept {
 
 bool is_zombie(pid_t pid) noexcept { return proc_is_ours() && proc_text(pid, "stat").state() == 'Z'; }
 
-bool others_bury_orphans() noexcept {
-  look_at_last_orphan();
-  return !orphans_stay.load() && !adopts_orphans();
-}
+bool others_bury_orphans() noexcept { return !adopts_orphans() && !too_many_unburied(); }
 
 void note_ended_orphan(pid_t pid) noexcept {
-  pid_t none = 0;
-  last_ended = now_ns();
-  last_orphan.compare_exchange_strong(none, pid);
+  for (auto& place : unburied) {
+    pid_t none = 0;
+    if (place.compare_exchange_strong(none, pid)) return;
+  }
 }
 
 void bury_adopted(const char* name) noexcept {

@@ -1,4 +1,5 @@
 // B1 to B3, H1, H6, V6, P3, P5 and U1: the start and the end of a program, its plugins, rights, signals and children.
+#include <lenskit/detail/os/orphans.hpp>
 #include <lenskit/invoker.hpp>
 #include <lenskit/run_sp.hpp>
 #include <support/call_faults.hpp>
@@ -144,6 +145,7 @@ TEST_CASE("B3: a plugin that is unloaded leaves nothing behind that harms later 
 }
 
 TEST_CASE("P3: a program that waits for all its children meets its own, and the pool works on", "[no_tsan]") {
+  if (!lenskit::detail::others_bury_orphans()) LENSKIT_SKIP("nobody buries orphans here");
   CHECK(holds_in_child([] {
     invoker inv(
         0, [](int, int x) { return x; }, on(processes));
@@ -178,6 +180,23 @@ TEST_CASE("P5: where orphans come to the program, a killed spawner leaves no zom
     }
     return items == 200 && comes_true([] { return children(true).empty(); }, 3s) && children(false).empty();
   }));
+}
+
+TEST_CASE("P5: where orphans are buried late or never, they do not pile up", "[no_tsan]") {
+  shared_counters seen(1);
+  disposable_parent reaper([&] {  // adopts the orphans of the program, and does nothing about them
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const pid_t program = fork();
+    if (program == 0) {
+      for (int pool = 0; pool < 30; ++pool) lenskit::run_sp([] {});
+      _exit(0);
+    }
+    waitpid(program, nullptr, 0);
+    seen[0] = static_cast<int>(children(true).size());
+  });
+  reaper.wait();
+  CHECK(seen[0] > 0);
+  CHECK(seen[0] < 12);
 }
 
 TEST_CASE("H1: a program that has dropped its rights, or may not send signals, ends late tasks all the same",

@@ -8,8 +8,8 @@
 namespace lenskit::detail {
 
 /// Whether a process that loses its parent is buried by somebody else. Not so if this process adopts it (process 1 of a
-/// container, a subreaper), nor if an orphan of this process was once seen to stay a zombie, as in a container whose
-/// first process looks after nobody.
+/// container, a subreaper), nor while several orphans of this process stay zombies, as in a container whose first
+/// process buries nobody, or late.
 [[nodiscard]] bool others_bury_orphans() noexcept;
 
 /// Says that `pid`, an orphan of this process, has ended just now: whether it is buried is looked at later.
