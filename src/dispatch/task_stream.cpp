@@ -33,6 +33,7 @@ task_stream::~task_stream() {
 }
 
 void task_stream::feed() {
+  pool_->check_caller();  // a forked process that goes on with the range would take what is meant for its parent (U1)
   refill_at_ = at_.passed() + std::max<std::uint64_t>(input_.last_chunk / 2, 1);
   if (input_.task_failure) submit_failure();
   while (!input_ended()) {

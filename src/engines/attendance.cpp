@@ -1,6 +1,7 @@
 #include <lenskit/detail/engines/attendance.hpp>
 #include <lenskit/detail/engines/event_source.hpp>
 #include <lenskit/detail/log/delivery.hpp>
+#include <lenskit/detail/os/other_threads.hpp>
 
 #include <array>
 #include <utility>
@@ -72,6 +73,8 @@ bool attendance::drain(steady::time_point until) {
 }
 
 void attendance::attend() {
+  static thread_local constinit bool is_named = false;
+  if (!std::exchange(is_named, true)) name_thread_of_library();
   while (!drain(steady::time_point::max())) {
     if (log_delivery::full())
       interrupt_.wait_for(rest_while_full);

@@ -85,7 +85,7 @@ void processes_engine::flush(worker_slot& slot, int worker) noexcept {
   if (last.state == transfer::end::closed) {
     slot.unreachable = true;
     // It has closed its end, or is gone: reading will tell. Any other error would leave it waiting for ever.
-    if (!peer_is_gone(last.error)) slot.kill();
+    if (!peer_is_gone(last.error)) staff_.kill(slot);
     // Somebody has closed it, and probably all others: no signal reaches the worker, and nothing tells of its death.
     if (last.error == EBADF || last.error == ENOTSOCK) staff_.give_up(last.error);
     return;
@@ -93,7 +93,7 @@ void processes_engine::flush(worker_slot& slot, int worker) noexcept {
   const bool waits = slot.link.awaits_room();
   if (waits == waited) return;
   const auto wanted = waits ? interest::read_and_write : interest::read;
-  if (!results_.change(slot.link.fd(), key_of(event_source::stream, worker), wanted)) slot.kill();
+  if (!results_.change(slot.link.fd(), key_of(event_source::stream, worker), wanted)) staff_.kill(slot);
 }
 
 std::optional<std::uint32_t> processes_engine::take_back(int worker, std::uint64_t chunk, std::uint32_t keep) noexcept {
@@ -110,7 +110,7 @@ void processes_engine::end_worker(int worker, ending why) noexcept {
   constexpr auto grace = 200ms;
   slot->end_requested = true;
   slot->kill_at = steady::now() + grace;
-  slot->signal(SIGTERM);
+  staff_.signal(*slot, SIGTERM);
 }
 
 worker_view processes_engine::look(int worker, aspect at) const noexcept {
@@ -263,7 +263,7 @@ void processes_engine::receive_from(int worker) {
       slot.link.deafen();
       // A process closes its descriptors a moment before it has ended. One that lives on without them is of no use.
       constexpr auto moment = 5ms;
-      if (!slot.handle || !slot.handle.wait_ended(steady::now() + moment)) slot.kill();
+      if (!slot.handle || !slot.handle.wait_ended(steady::now() + moment)) staff_.kill(slot);
       return;
     }
   }
@@ -356,7 +356,7 @@ void processes_engine::report(engine_listener& listener) noexcept {
     if (std::exchange(slot->writable, false)) flush(*slot, worker);
     if (steady::now() < slot->kill_at) continue;
     slot->kill_at = steady::time_point::max();
-    slot->signal(SIGKILL);
+    staff_.signal(*slot, SIGKILL);
   }
   if (!stopping_) staff_.replace(listener);
 }

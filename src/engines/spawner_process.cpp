@@ -2,10 +2,12 @@
 
 #include <lenskit/detail/engines/control.hpp>
 #include <lenskit/detail/os/child.hpp>
+#include <lenskit/detail/os/lock_probes.hpp>
 #include <lenskit/detail/os/system.hpp>
 
 #include <sys/signalfd.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -29,17 +31,29 @@ class spawner_life {
 
   void fork_worker(int slot, worker_ends ends) {
     const pid_t self = ::getpid();
-    const pid_t pid = sys::fork();
-    if (pid == 0) become_worker(self, slot, std::move(ends));
-    if (pid < 0) {
-      report({.what = control_message::kind::failed, .slot = slot, .value = errno});
-      return;
+    pid_t pid = -1;
+    {
+      const fork_watchdog watchdog(parent_.pidfd());
+      pid = fork_mortal();
+      if (pid == 0) become_worker(self, slot, std::move(ends));
+      if (pid < 0) report({.what = control_message::kind::failed, .slot = slot, .value = errno});
     }
+    if (pid < 0) return;
     sys::setpgid(pid, pid);  // the worker does it too: whoever comes first, it holds before anybody relies on it
     announce(slot, pid);
   }
 
+  // Somebody may have stopped this process when the parent closes the connection, at its death at the latest.
+  void be_continued_by_parent() noexcept {
+    sys::fcntl(control_.get(), F_SETOWN, ::getpid());
+    sys::fcntl(control_.get(), F_SETSIG, SIGCONT);
+    const int flags = sys::fcntl(control_.get(), F_GETFL);
+    if (flags >= 0) sys::fcntl(control_.get(), F_SETFL, flags | O_ASYNC);
+  }
+
   void serve() {
+    be_continued_by_parent();
+    report({.what = control_message::kind::ready, .pid = ::getpid()});
     while (!unheard_) {
       std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}, {stops_.get(), POLLIN, 0}};
       const auto others = watched.size();
@@ -104,12 +118,14 @@ class spawner_life {
   }
 
   [[noreturn]] void become_worker(pid_t spawner, int slot, worker_ends ends) noexcept {
+    fork_watchdog::forget();
     sys::reach(sys::moment::forked);
     const int stream = ends.stream.release();
     const int log = ends.log.release();
     start_child({stream, log}, "lenskit-worker");
     if (!die_with_parent(spawner)) ::_exit(1);
     volunteer_for_out_of_memory();
+    leave_signals_to(parent_.pid());
     receive_signals();
     program_.run(slot, {descriptor(stream), descriptor(log)});
     leave_child(0);
@@ -161,12 +177,22 @@ class spawner_life {
     auto request = receive_control(control_.get(), blocking::dont_wait);
     if (!request) return true;
     if (request->closed) return false;
+    if (request->message.what == control_message::kind::signal) {
+      pass_on(request->message.pid, request->message.value);
+      return true;
+    }
     if (request->attached.size() != 2) {  // out of descriptors on the way
       report({.what = control_message::kind::failed, .slot = request->message.slot, .value = EMFILE});
       return true;
     }
     fork_worker(request->message.slot, {std::move(request->attached[0]), std::move(request->attached[1])});
     return true;
+  }
+
+  void pass_on(pid_t pid, int signal) const noexcept {
+    for (const auto& worker : workers_) {
+      if (worker.handle.pid() == pid) worker.handle.signal(signal);
+    }
   }
 
   worker_program& program_;
@@ -177,17 +203,31 @@ class spawner_life {
   bool unheard_ = false;  // the parent misses a message
 };
 
+// Until the end of the parent or of the connection.
+void live(void* life_of) {
+  auto& life = *static_cast<spawner_life*>(life_of);
+  try {
+    life.serve();
+    life.kill_everybody();
+  } catch (const std::exception&) {  // no memory: the parent sees this process end
+  }
+  leave_child(0);
+}
+
 }  // namespace
 
 // Every signal but SIGKILL stays blocked in this process: what the terminal or an administrator sends is for the
 // parent, whose end ends this process too.
-void run_spawner(worker_program& program, pid_t parent, int control) noexcept {
-  start_child({control}, "lenskit-spawner");
+void run_spawner(worker_program& program, const spawner_start& how) noexcept {
+  start_child({how.control}, "lenskit-spawner");
+  if (how.beside_threads) try_inherited_locks();
   try {
-    spawner_life life(program, parent, descriptor(control));
-    if (::getppid() == parent) life.serve();
-    life.kill_everybody();
-  } catch (const std::exception&) {  // no memory or no descriptors: the parent sees this process end
+    spawner_life life(program, how.parent, descriptor(how.control));
+    if (::getppid() != how.parent) leave_child(0);
+    if (how.as_orphan) continue_as_orphan(live, &life);
+    outlive_parent_thread();
+    live(&life);
+  } catch (const std::exception&) {  // no descriptors
   }
   leave_child(0);
 }

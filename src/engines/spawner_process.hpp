@@ -6,8 +6,15 @@
 
 namespace lenskit::detail {
 
-/// The spawner's life, in the freshly forked process: forks what it is asked for over `control`, reaps what ends, and
-/// ends with its parent, the process `parent`, or when `control` closes.
-[[noreturn]] void run_spawner(worker_program& program, pid_t parent, int control) noexcept;
+/// How the spawner starts.
+struct spawner_start {
+  pid_t parent;         ///< with which it ends
+  int control;          ///< where it is told what to do; it ends when that closes
+  bool beside_threads;  ///< whether the parent has other threads, which may have held locks
+  bool as_orphan;       ///< whether somebody else than the parent is to bury it
+};
+
+/// The spawner's life, in the freshly forked process: forks what it is asked for, reaps what ends.
+[[noreturn]] void run_spawner(worker_program& program, const spawner_start& how) noexcept;
 
 }  // namespace lenskit::detail

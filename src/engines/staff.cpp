@@ -107,15 +107,25 @@ void staff::greet(int worker, process started) {
   {
     const std::lock_guard held(slot.mutex);
     slot.handle = std::move(started);
-    if (slot.killed) slot.handle.signal(SIGKILL);  // given up before it was known
+    if (slot.killed) spawner_->signal(slot.handle, SIGKILL);  // given up before it was known
   }
   slot.running = true;
   try {
     logs_.hear(worker, slot.reports);
     events_.watch(slot.handle.pidfd(), key_of(event_source::process, worker));
   } catch (const std::exception&) {  // a worker that cannot be watched is replaced; the spawner reports its end
-    slot.kill();
+    kill(slot);
   }
+}
+
+void staff::signal(worker_slot& slot, int number) noexcept {
+  const std::lock_guard held(slot.mutex);
+  if (spawner_ && slot.handle) spawner_->signal(slot.handle, number);
+}
+
+void staff::kill(worker_slot& slot) noexcept {
+  slot.unreachable = slot.killed = true;
+  signal(slot, SIGKILL);
 }
 
 void staff::prepare_replacements(bool stopping) noexcept {
@@ -283,11 +293,12 @@ void staff::find_lost() noexcept {
   spawner_->kill();  // it may live, and so may what it has forked and not told of
   for (const auto& slot : slots_) {
     if (!slot || slot->status) continue;
-    slot->handle.signal(SIGKILL);
+    if (slot->handle) spawner_->signal(slot->handle, SIGKILL);
     slot->handle.signal_group(SIGKILL);  // what the spawner can no longer do
     const auto until = steady::now() + spawner_patience;
     // What it runs must not be run by another at the same time. One that was never heard of dies with its spawner.
     std::ignore = slot->handle ? slot->handle.wait_ended(until) : wait_closed(slot->link.fd(), until);
+    std::ignore = slot->handle.reap();  // where this process adopts orphans
     slot->status = exit_status{};
   }
 }
@@ -348,7 +359,7 @@ void staff::close(int worker, bool busy) noexcept {
   if (slot == nullptr) return;
   if (slot->link.open()) events_.forget(slot->link.fd());
   slot->link.close();
-  if (busy) slot->signal(SIGTERM);
+  if (busy) signal(*slot, SIGTERM);
 }
 
 void staff::end_all() noexcept {
@@ -356,14 +367,14 @@ void staff::end_all() noexcept {
   constexpr auto moment = 50ms;
   const auto settled = steady::now() + moment;
   for (const auto& slot : slots_) {
-    if (slot && slot->handle && !slot->handle.wait_ended(settled)) slot->handle.signal(SIGTERM);
+    if (slot && slot->handle && !slot->handle.wait_ended(settled)) signal(*slot, SIGTERM);
   }
   constexpr auto grace = 1s;
   const auto deadline = steady::now() + grace;
   for (const auto& slot : slots_) {
     if (!slot || !slot->handle) continue;
     if (!slot->handle.wait_ended(deadline)) {
-      slot->handle.signal(SIGKILL);
+      signal(*slot, SIGKILL);
       std::ignore = slot->handle.wait_ended(steady::now() + grace);
     }
     slot->handle.signal_group(SIGKILL);  // the spawner does it too, if nobody has killed it

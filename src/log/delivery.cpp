@@ -5,6 +5,7 @@
 #include <lenskit/detail/log/report_writer.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/child.hpp>
+#include <lenskit/detail/os/other_threads.hpp>
 #include <lenskit/detail/os/per_process.hpp>
 #include <lenskit/detail/os/system.hpp>
 
@@ -121,6 +122,7 @@ void log_delivery::start() noexcept {
 // ---- delivering ----------------------------------------------------------------------------------------------------
 
 void log_delivery::run() noexcept {
+  name_thread_of_library();
   lock held(mutex_);
   steady::time_point redraw_at{};
   for (;;) {

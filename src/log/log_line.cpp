@@ -28,6 +28,7 @@ void log_to(spdlog::logger* logger, severity how, std::string_view text) {
 }  // namespace
 
 void log_line(severity how, std::string_view text) noexcept try {
+  if (!registry_lives()) return;
   auto& registered = spdlog::details::registry::instance();
   auto logger = registered.get("lenskit");
   if (!logger) logger = registered.default_logger();

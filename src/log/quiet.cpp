@@ -11,6 +11,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -81,6 +82,7 @@ void flush_loggers(std::vector<logger_ptr> loggers) {
 bool registry_was_quiet() noexcept { return was_quiet; }
 
 void call_with_loggers_quiet(void (*call)(void*), void* context) {
+  if (!registry_lives()) throw std::logic_error("cannot start workers: the program is ending, and spdlog has ended");
   auto& registered = spdlog::details::registry::instance();
   was_quiet = free_within(registry_mutex(), patience_for_registry);
   if (was_quiet) {

@@ -23,10 +23,19 @@ constexpr std::size_t largest_pipe = std::size_t{1} << 20;  // without privilege
 constexpr std::size_t max_partials = 1024;
 constexpr std::size_t max_partial_bytes = std::size_t{64} << 20;
 
-// One for each thread that reads, whatever the number of workers.
+// One for each thread that reads, whatever the number of workers. The main thread's is gone before global objects are
+// destroyed, and some of them use pools: they get another, which nobody frees.
 char* read_buffer() {
-  thread_local const auto buffer = std::make_unique_for_overwrite<char[]>(max_fragment + bulk);
-  return buffer.get();
+  static thread_local constinit char* current = nullptr;
+  struct owner {
+    ~owner() { delete[] std::exchange(current, nullptr); }
+  };
+  if (current == nullptr) {
+    current = new char[max_fragment + bulk];
+    static thread_local const owner frees_it;
+    static_cast<void>(frees_it);
+  }
+  return current;
 }
 
 bool plausible(const fragment_header& header) noexcept {

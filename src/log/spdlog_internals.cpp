@@ -5,6 +5,8 @@
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <atomic>
+
 namespace lenskit::detail {
 namespace {
 
@@ -52,7 +54,25 @@ template struct open_door<thread_pool_tag, &spdlog::async_logger::thread_pool_>;
 template struct open_door<color_formatter_tag, &color_sink::formatter_>;
 template struct open_door<plain_formatter_tag, &plain_sink::formatter_>;
 
+// Destroyed just before the registry is, so that it can be told from one that lives.
+class registry_watch {
+ public:
+  registry_watch() { static_cast<void>(spdlog::details::registry::instance()); }
+  ~registry_watch() { gone() = true; }
+  registry_watch(const registry_watch&) = delete;
+  registry_watch& operator=(const registry_watch&) = delete;
+  static std::atomic<bool>& gone() noexcept {
+    static constinit std::atomic<bool> is_gone{false};
+    return is_gone;
+  }
+};
+
+// What is made first is destroyed last: a global object of the program may use a pool in its destructor (B2).
+[[gnu::constructor(101)]] void make_registry_early() { static const registry_watch watch; }
+
 }  // namespace
+
+bool registry_lives() noexcept { return !registry_watch::gone().load(std::memory_order_relaxed); }
 
 std::mutex& registry_mutex() noexcept { return spdlog::details::registry::instance().*door(registry_mutex_tag{}); }
 

@@ -23,32 +23,36 @@ struct backend_pattern {
 
 // "libblas" is whichever BLAS the system's administrator chose. OpenBLAS is built with suffixes where its integers have
 // 64 bits, and with a prefix for SciPy.
-const std::array<backend_pattern, 5> patterns{{
-    {backend_kind::openblas,
-     {"libopenblas", "libblas", "libscipy_openblas"},
-     {"openblas_get_num_threads", "openblas_get_num_threads64_", "openblas_get_num_threads_64",
-      "scipy_openblas_get_num_threads", "scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads_64"},
-     {"openblas_set_num_threads", "openblas_set_num_threads64_", "openblas_set_num_threads_64",
-      "scipy_openblas_set_num_threads", "scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads_64"},
-     {"openblas_get_config", "openblas_get_config64_", "openblas_get_config_64", "scipy_openblas_get_config",
-      "scipy_openblas_get_config64_", "scipy_openblas_get_config_64"}},
-    {backend_kind::mkl,
-     {"libmkl_rt", "libblas"},
-     {"MKL_Get_Max_Threads"},
-     {"MKL_Set_Num_Threads"},
-     {"MKL_Get_Version_String"}},
-    {backend_kind::blis,
-     {"libblis", "libblas"},
-     {"bli_thread_get_num_threads"},
-     {"bli_thread_set_num_threads"},
-     {"bli_info_get_version_str"}},
-    {backend_kind::flexiblas,
-     {"libflexiblas"},
-     {"flexiblas_get_num_threads"},
-     {"flexiblas_set_num_threads"},
-     {"flexiblas_get_version"}},
-    {backend_kind::openmp, {"libgomp", "libomp", "libiomp"}, {"omp_get_max_threads"}, {"omp_set_num_threads"}, {}},
-}};
+// Made when it is first asked for, which may be in an initialiser of the program.
+const std::array<backend_pattern, 5>& backend_patterns() {
+  static const std::array<backend_pattern, 5> patterns{{
+      {backend_kind::openblas,
+       {"libopenblas", "libblas", "libscipy_openblas"},
+       {"openblas_get_num_threads", "openblas_get_num_threads64_", "openblas_get_num_threads_64",
+        "scipy_openblas_get_num_threads", "scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads_64"},
+       {"openblas_set_num_threads", "openblas_set_num_threads64_", "openblas_set_num_threads_64",
+        "scipy_openblas_set_num_threads", "scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads_64"},
+       {"openblas_get_config", "openblas_get_config64_", "openblas_get_config_64", "scipy_openblas_get_config",
+        "scipy_openblas_get_config64_", "scipy_openblas_get_config_64"}},
+      {backend_kind::mkl,
+       {"libmkl_rt", "libblas"},
+       {"MKL_Get_Max_Threads"},
+       {"MKL_Set_Num_Threads"},
+       {"MKL_Get_Version_String"}},
+      {backend_kind::blis,
+       {"libblis", "libblas"},
+       {"bli_thread_get_num_threads"},
+       {"bli_thread_set_num_threads"},
+       {"bli_info_get_version_str"}},
+      {backend_kind::flexiblas,
+       {"libflexiblas"},
+       {"flexiblas_get_num_threads"},
+       {"flexiblas_set_num_threads"},
+       {"flexiblas_get_version"}},
+      {backend_kind::openmp, {"libgomp", "libomp", "libiomp"}, {"omp_get_max_threads"}, {"omp_set_num_threads"}, {}},
+  }};
+  return patterns;
+}
 
 template <class Function>
 Function function_at(void* address) noexcept {
@@ -89,7 +93,7 @@ std::vector<std::string> loaded_objects() {
 std::vector<backend_library> find_backends() {
   std::vector<backend_library> found;
   for (const std::string& path : loaded_objects()) {
-    for (const backend_pattern& pattern : patterns) {
+    for (const backend_pattern& pattern : backend_patterns()) {
       const std::string_view file = file_name(path);
       if (std::none_of(pattern.file_names.begin(), pattern.file_names.end(),
                        [file](std::string_view prefix) { return file.starts_with(prefix); }))

@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 // Present only in a build with coverage: what a process that ends by _exit must call, or its counts are lost (F9).
 // NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming)
@@ -25,13 +27,14 @@ namespace {
 
 // The host's handlers would run host code in the wrong process. What it ignores stays ignored, but for SIGCHLD, which
 // code that waits for its own children needs, and without SA_NOCLDWAIT (P3). SIGINT belongs to the parent: it decides
-// what a ^C means (P6).
+// what a ^C means (P6). Handlers of faults stay: what a task does may rest on them, as on a page that is filled on
+// demand (V6).
 void take_back_signal_handlers() noexcept {
   for (int number = 1; number < NSIG; ++number) {
     struct sigaction action {};
     if (::sigaction(number, nullptr, &action) != 0) continue;
     const bool without_handler = action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN;
-    if (without_handler && number != SIGCHLD) continue;
+    if ((without_handler && number != SIGCHLD) || is_fault(number)) continue;
     struct sigaction plain {};
     plain.sa_handler = SIG_DFL;
     ::sigaction(number, &plain, nullptr);
@@ -42,6 +45,28 @@ void take_back_signal_handlers() noexcept {
   // In a group of its own it is in the background, where a terminal may stop whoever writes (stty tostop). It writes
   // for its parent, which may.
   ::sigaction(SIGTTOU, &ignore, nullptr);
+}
+
+// Whose signals this process, a worker, obeys besides its own and the kernel's.
+pid_t worker_itself = -1;
+pid_t program_of_worker = -1;
+
+bool is_for_the_program(const siginfo_t& info) noexcept {
+  const bool sent_by_a_process = info.si_code <= 0;
+  const pid_t self = ::getpid();
+  if (!sent_by_a_process || self != worker_itself) return false;  // a process that a task has forked is the task's
+  return info.si_pid != self && info.si_pid != program_of_worker && info.si_pid != ::getppid();
+}
+
+// Does what the default action does, unless the signal came from outside.
+void obey_the_program(int number, siginfo_t* info, void*) {
+  if (is_for_the_program(*info)) return;
+  const int before = errno;
+  struct sigaction plain {};
+  plain.sa_handler = SIG_DFL;
+  ::sigaction(number, &plain, nullptr);
+  ::raise(number);  // comes when this handler returns
+  errno = before;
 }
 
 void leave_on_exit(int code, void*) { leave_child(code); }
@@ -58,6 +83,25 @@ void start_child(std::initializer_list<int> keep, const char* name) noexcept {
   ::on_exit(leave_on_exit, nullptr);
   ::at_quick_exit(leave_on_quick_exit);
   sys::prctl(PR_SET_NAME, reinterpret_cast<unsigned long>(name));
+}
+
+bool is_fault(int signal) noexcept {
+  constexpr int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+  return std::find(std::begin(faults), std::end(faults), signal) != std::end(faults);
+}
+
+// Not SIG_IGN, which what a task executes would inherit.
+void leave_signals_to(int program) noexcept {
+  worker_itself = ::getpid();
+  program_of_worker = program;
+  for (const int number : {SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) {
+    struct sigaction action {};
+    if (::sigaction(number, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_sigaction = obey_the_program;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    ::sigaction(number, &action, nullptr);
+  }
 }
 
 void receive_signals() noexcept {

@@ -65,8 +65,9 @@ void renew_gate() noexcept {
   current.store(fresh);
 }
 
-// Before there is a gate, and before there are threads.
-[[maybe_unused]] const bool is_renewed = sys::at_fork_in_child(renew_gate);
+// Before there is a gate, and before there are threads: ahead of every initialiser of the program that is linked with
+// this file, since one of them may make a pool.
+[[gnu::constructor(101)]] void renew_in_children() noexcept { sys::at_fork_in_child(renew_gate); }
 
 // In a program that has closed its standard streams the kernel gives out their numbers: what anybody prints would then
 // go into a connection. Another number, unless there is none.

@@ -14,8 +14,9 @@ process process::open(pid_t pid) {
   return {pid, descriptor(fd)};
 }
 
-void process::signal(int signal) const noexcept {
-  if (pidfd_) sys::retry([&]() noexcept { return sys::pidfd_send_signal(pidfd_.get(), signal); });
+bool process::signal(int signal) const noexcept {
+  if (!pidfd_ || sys::retry([&]() noexcept { return sys::pidfd_send_signal(pidfd_.get(), signal); }) == 0) return true;
+  return errno == ESRCH;
 }
 
 void process::signal_group(int signal) const noexcept {

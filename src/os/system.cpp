@@ -131,12 +131,17 @@ const char* name(call which) noexcept {
     case call::fstatfs: return "fstatfs";
     case call::signalfd: return "signalfd";
     case call::membarrier: return "membarrier";
+    case call::clone: return "clone";
   }
   return "unknown call";
 }
 
 pid_t fork() noexcept {
   return guarded(call::fork, [] { return ::fork(); });
+}
+
+pid_t clone_in_place(int (*body)(void*), void* stack, void* argument) noexcept {
+  return guarded(call::clone, [&] { return ::clone(body, stack, CLONE_VM | SIGCHLD, argument); });
 }
 
 int socketpair(int type, int (&fds)[2]) noexcept {

@@ -1,5 +1,7 @@
+#include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/environment.hpp>
+#include <lenskit/detail/os/other_threads.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/model_state.hpp>
 #include <lenskit/error.hpp>
@@ -9,6 +11,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
+#include <span>
 #include <stdexcept>
 #include <typeinfo>
 
@@ -54,6 +59,30 @@ void fail_cut_off(const std::type_info& actual, const std::type_info& stated) {
       boost::core::demangle(actual.name()), boost::core::demangle(stated.name())));
 }
 
+namespace {
+
+// A worker has one thread, whatever the parent has: a model that leaves its work to another waits for ever there.
+void warn_of_threads() {
+  static constinit std::atomic<bool> warned{false};
+  if (warned.load(std::memory_order_relaxed)) return;
+  const auto threads = names_of_other_threads();
+  if (threads.empty() || warned.exchange(true)) return;
+  constexpr std::size_t most = 5;
+  const auto some = std::span(threads).first(std::min(threads.size(), most));
+  log_warning(fmt::format(
+      "a model is inherited as it is, and this program has {} other thread{} ({}{}): no worker has them, so that a "
+      "task "
+      "hangs if the model needs one",
+      threads.size(), threads.size() == 1 ? "" : "s", fmt::join(some, ", "), threads.size() > most ? ", ..." : ""));
+}
+
+persist_method inherited() {
+  warn_of_threads();
+  return persist_method::inherit;
+}
+
+}  // namespace
+
 pid_t this_process() noexcept { return sys::getpid(); }
 
 persist_method choose_method(const persist_options& options, bool can_be_stored) {
@@ -62,7 +91,7 @@ persist_method choose_method(const persist_options& options, bool can_be_stored)
     throw std::invalid_argument("persist options name both a directory and a file");
   switch (options.method) {
     case persist_method::automatic:
-      if (!can_be_stored) return persist_method::inherit;
+      if (!can_be_stored) return inherited();
       return names_place || environment_variable("LK_TEMP_DIR") ? persist_method::file : persist_method::shm;
     case persist_method::inherit:
     case persist_method::shm:
@@ -72,7 +101,8 @@ persist_method choose_method(const persist_options& options, bool can_be_stored)
       break;
     case persist_method::file: break;
   }
-  if (options.method != persist_method::inherit && !can_be_stored) fail_not_storable();
+  if (options.method == persist_method::inherit) return inherited();
+  if (!can_be_stored) fail_not_storable();
   return options.method;
 }
 

@@ -1,4 +1,5 @@
 #include <lenskit/detail/log/report_writer.hpp>
+#include <lenskit/detail/os/child.hpp>
 #include <lenskit/detail/os/loaded_file.hpp>
 #include <lenskit/detail/os/output.hpp>
 #include <lenskit/detail/worker/crash_handler.hpp>
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -38,6 +40,62 @@ void report_and_die(int number, siginfo_t* info, void*) {
   ::raise(number);  // the action is the default one again
 }
 
+// What the program does about a fault, by place in `fatal_signals`. The crash report stands behind it.
+std::array<struct sigaction, fatal_signals.size()> of_program{};
+
+std::size_t place_of(int number) noexcept {
+  return static_cast<std::size_t>(std::find(fatal_signals.begin(), fatal_signals.end(), number) -
+                                  fatal_signals.begin());
+}
+
+void report_on(int number) noexcept {
+  struct sigaction action {};
+  action.sa_sigaction = report_and_die;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | static_cast<int>(SA_RESETHAND);
+  ::sigaction(number, &action, nullptr);
+}
+
+// A handler that mends the fault, or leaves by a jump, is none of our business. One that gives up asks for the default
+// action, which is to report and die.
+void let_the_program_try(int number, siginfo_t* info, void* context) {
+  const auto& program = of_program[place_of(number)];
+  if ((program.sa_flags & static_cast<int>(SA_RESETHAND)) != 0) report_on(number);
+  if ((program.sa_flags & SA_SIGINFO) != 0)
+    program.sa_sigaction(number, info, context);
+  else
+    program.sa_handler(number);
+  struct sigaction now {};
+  if (::sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) report_on(number);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// The sanitizer's own, which end the process by an exit code: as they were before the program could set any.
+const std::array<struct sigaction, fatal_signals.size()> of_sanitizer = [] {
+  std::array<struct sigaction, fatal_signals.size()> found{};
+  for (std::size_t i = 0; i < found.size(); ++i) ::sigaction(fatal_signals[i], nullptr, &found[i]);
+  return found;
+}();
+bool is_of_sanitizer(const struct sigaction& action, std::size_t place) noexcept {
+  return action.sa_sigaction == of_sanitizer[place].sa_sigaction;
+}
+#else
+bool is_of_sanitizer(const struct sigaction&, std::size_t) noexcept { return false; }
+#endif
+
+bool has_handler(const struct sigaction& action) noexcept {
+  return action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+}
+
+// A larger one of the program's is good enough for both.
+bool set_stack() noexcept {
+  stack_t stack{};
+  if (::sigaltstack(nullptr, &stack) == 0 && stack.ss_flags == 0 && stack.ss_size >= stack_bytes) return true;
+  stack = {};
+  stack.ss_sp = crash_stack;
+  stack.ss_size = sizeof crash_stack;
+  return ::sigaltstack(&stack, nullptr) == 0;
+}
+
 }  // namespace
 
 void prepare_crash_reports() noexcept {
@@ -46,14 +104,18 @@ void prepare_crash_reports() noexcept {
 }
 
 void report_crashes() noexcept {
-  stack_t stack{};
-  stack.ss_sp = crash_stack;
-  stack.ss_size = sizeof crash_stack;
-  if (::sigaltstack(&stack, nullptr) != 0) return;
-  for (const int number : fatal_signals) {
-    struct sigaction action {};
-    action.sa_sigaction = report_and_die;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | static_cast<int>(SA_RESETHAND);
+  if (!set_stack()) return;
+  for (std::size_t i = 0; i < fatal_signals.size(); ++i) {
+    const int number = fatal_signals[i];
+    auto& program = of_program[i];
+    ::sigaction(number, nullptr, &program);
+    if (!is_fault(number) || !has_handler(program) || is_of_sanitizer(program, i)) {
+      report_on(number);
+      continue;
+    }
+    struct sigaction action = program;
+    action.sa_sigaction = let_the_program_try;
+    action.sa_flags |= SA_SIGINFO;
     ::sigaction(number, &action, nullptr);
   }
 }

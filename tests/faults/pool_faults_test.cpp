@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -50,7 +51,9 @@ class spawner_habit final : public lenskit::detail::sys::interceptor {
   spawner_habit& operator=(const spawner_habit&) = delete;
   int fail(lenskit::detail::sys::call which) noexcept override {
     using lenskit::detail::sys::call;
-    if (getppid() != program_) return 0;
+    std::array<char, 16> name{};  // its parent is whoever adopts orphans
+    prctl(PR_GET_NAME, name.data());
+    if (std::string(name.data()) != "lenskit-spawner") return 0;
     if (which == call::fork) ++workers_;
     if (which == call::pidfd_open && workers_ > 0) what_(workers_);
     return 0;

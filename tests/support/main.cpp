@@ -1,6 +1,7 @@
 // Runs the test cases in clean surroundings: tagged, so that descendants can be found again, without the caller's
 // settings, and with a directory of its own for temporary files.
 #define CATCH_CONFIG_RUNNER
+#define CATCH_CONFIG_NO_POSIX_SIGNALS  // workers would inherit its handlers of faults, and tell of failed tests
 #include <support/catch.hpp>
 #include <support/leaks.hpp>
 

@@ -14,6 +14,8 @@ struct control_message {
     started,  ///< from it, with a pidfd
     ended,    ///< from it: the worker was reaped
     failed,   ///< from it: fork did not succeed, `value` is errno
+    ready,    ///< from it, once: it serves as process `pid`
+    signal,   ///< to it: send `value` to the worker `pid`, because the parent may not
   };
   kind what = kind::spawn;
   std::int32_t slot = -1;

@@ -3,6 +3,9 @@
 //     parent ──fork, once──► spawner ──fork──► worker 0 .. n-1 and every replacement
 //            ◄─ started, ended, failed ─┘
 //
+// The host's waitpid(-1) does not meet it: once it is up it goes on as an orphan, under another number, unless it is
+// this program that orphans would come to.
+//
 // It is forked while the pool is built and keeps the model, the function and the whole memory of the parent as they
 // were, so that a replacement sees what the first worker saw and no fork ever happens beside threads again. It reaps
 // the workers: their deaths never reach the host's SIGCHLD handler or its waitpid(-1) (P3). When the parent dies it
@@ -52,8 +55,9 @@ class spawner {
  public:
   /// Forks the spawner, which forks one worker a seat, and returns when the first of them runs: the others are forked
   /// while it has its first task. What became of each is told by `next`. A fork beside other threads can freeze on a
-  /// lock that one of them held (F1): such a child is ended and the fork tried again, at most ten times. Throws
-  /// std::system_error, and leaves nothing behind, if there is no spawner or no first worker to be had.
+  /// lock that one of them held (F1), and so can tasks on locks of the C library (B4), which are therefore tried first:
+  /// such a child is ended and the fork tried again. Throws std::system_error, and leaves nothing behind, if there is
+  /// no spawner or no first worker to be had.
   spawner(worker_program& program, const std::vector<worker_ends>& seats);
   spawner(const spawner&) = delete;
   spawner& operator=(const spawner&) = delete;
@@ -61,6 +65,10 @@ class spawner {
 
   /// How many workers may be asked for and not be told of yet: the kernel allows only so many descriptors on the way.
   [[nodiscard]] static int most_unanswered() noexcept;
+  /// Sends `signal` to a worker of its own. If this process may not, because it has dropped its rights or a filter
+  /// refuses the call, the spawner does it, which has kept them (H1). Does not wait. Thread-safe. The only way to
+  /// signal a worker.
+  void signal(const process& worker, int signal) const noexcept;
   /// Asks for a new worker in `slot`. Does not wait for it. False if the spawner cannot be asked.
   [[nodiscard]] bool spawn(int slot, const worker_ends& ends) noexcept;
   /// The next event, if there is one. Does not block.
@@ -68,18 +76,24 @@ class spawner {
   /// Readable when there is an event.
   [[nodiscard]] int fd() const noexcept { return control_.get(); }
   /// Kills the spawner alone. The kernel kills its workers for it. `end` is still due.
-  void kill() const noexcept { process_.signal(SIGKILL); }
+  void kill() const noexcept;
   /// Ends the spawner and with it every worker that is left; bounded.
   void end() noexcept;
 
  private:
+  enum class progress { up, frozen, slow };
   void fork_into(worker_program& program);
-  bool bring_up(const std::vector<worker_ends>& seats, steady::time_point deadline);
+  [[nodiscard]] progress bring_up(const std::vector<worker_ends>& seats, steady::time_point deadline);
+  [[nodiscard]] bool is_frozen();
+  void take_over(pid_t pid);
 
   [[nodiscard]] std::optional<spawner_event> read_event();
 
   descriptor control_;
   process process_;
+  bool is_ready_ = false;
+  int looks_asleep_ = 0;
+  bool is_child_ = true;              // or an orphan, as the host's waitpid(-1) shall not meet it
   std::deque<spawner_event> unread_;  // what came while the first worker was awaited
 };
 

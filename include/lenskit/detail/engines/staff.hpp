@@ -61,6 +61,11 @@ class staff {
   /// Makes everything that replacements take but the processes.
   void prepare_replacements(bool stopping) noexcept;
 
+  /// Sends a worker a signal, if it is known. Thread-safe.
+  void signal(worker_slot& slot, int number) noexcept;
+  /// Kills it, now or when it is known. Thread-safe.
+  void kill(worker_slot& slot) noexcept;
+
   // Under the dispatcher's lock, by the leader.
   /// A death is told; `start_error`: errno, if the worker never lived.
   void dismiss(int worker, int start_error) noexcept;

@@ -7,8 +7,6 @@
 #include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/os/process.hpp>
 
-#include <signal.h>
-
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -21,18 +19,6 @@ namespace lenskit::detail {
 struct worker_slot {
   worker_slot(descriptor stream, descriptor log, journal_block& block)
       : link(std::move(stream), block), log_end(std::move(log)) {}
-
-  /// Kills it, now or when it is known. Thread-safe.
-  void kill() noexcept {
-    const std::lock_guard held(mutex);
-    unreachable = killed = true;
-    handle.signal(SIGKILL);
-  }
-  /// Sends it a signal, if it is known. Thread-safe.
-  void signal(int number) noexcept {
-    const std::lock_guard held(mutex);
-    handle.signal(number);
-  }
 
   connection link;
   std::atomic<bool> running{false};      // it has been heard of; before, what is sent waits in the connection

@@ -21,14 +21,20 @@ struct logger_door : spdlog::logger {
   static spdlog::err_handler& error_handler(spdlog::logger& of) { return of.*(&logger_door::custom_err_handler_); }
 };
 
+/// Whether spdlog's registry can still be used: it is destroyed when the program ends, behind the program's own objects
+/// but before those of libraries that were loaded earlier.
+[[nodiscard]] bool registry_lives() noexcept;
+
 /// The mutex of spdlog's registry of loggers.
 [[nodiscard]] std::mutex& registry_mutex() noexcept;
 
 /// Spdlog's registry, held if nobody else uses it: a flush of all loggers, or `spdlog::apply_all`, may use it for
-/// seconds. Never waits. To be used within a `foreign_call`.
+/// seconds. Never waits, and never holds one that is gone. To be used within a `foreign_call`.
 class registry_glance {
  public:
-  registry_glance() noexcept : held_(registry_mutex(), std::try_to_lock) {}
+  registry_glance() noexcept {
+    if (registry_lives()) held_ = std::unique_lock(registry_mutex(), std::try_to_lock);
+  }
   explicit operator bool() const noexcept { return held_.owns_lock(); }
 
   // Only while it is held.

@@ -34,8 +34,8 @@ class process {
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(pidfd_); }
 
-  /// Sends `signal`; does nothing if the process is gone.
-  void signal(int signal) const noexcept;
+  /// Sends `signal`; does nothing if the process is gone. False if this process may not.
+  bool signal(int signal) const noexcept;
   /// The same for the group that it leads or led, dead or not. Nothing happens before Linux 6.9.
   void signal_group(int signal) const noexcept;
   /// Waits until the process has ended; false if it had not by `deadline`.

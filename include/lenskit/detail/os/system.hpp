@@ -70,6 +70,7 @@ enum class call {
   fstatfs,
   signalfd,
   membarrier,
+  clone,
 };
 
 /// Where in a worker's life a test can break it, besides at a system call and in the task itself.
@@ -103,6 +104,9 @@ const char* name(call which) noexcept;
 
 // Each returns what the system call of that name returns and sets errno. None retries on EINTR: `retry` does.
 pid_t fork() noexcept;
+/// A process with the memory of this one and copies of the rest, which begins with `body(argument)` on `stack` (its
+/// upper end).
+pid_t clone_in_place(int (*body)(void*), void* stack, void* argument) noexcept;
 int socketpair(int type, int (&fds)[2]) noexcept;  // AF_UNIX, close-on-exec
 int pipe(int (&fds)[2], int flags) noexcept;       // pipe2 with O_CLOEXEC added
 int memfd_create(const char* name, unsigned flags) noexcept;

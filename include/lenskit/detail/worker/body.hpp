@@ -24,24 +24,26 @@ class workplace {
 using task_body = void (*)(workplace&, reader&, recorder&);
 
 /// Gives a body a number that means the same in every process forked from this program. Bodies are registered while
-/// the program or a plugin is loaded; a plugin's are unknown to workers forked before.
+/// the program or a plugin is loaded; a plugin's are unknown to workers forked before, and forgotten when it is
+/// unloaded.
 class registered_body {
  public:
   explicit registered_body(task_body body) noexcept;
+  ~registered_body();
+  registered_body(const registered_body&) = delete;
+  registered_body& operator=(const registered_body&) = delete;
   [[nodiscard]] body_id id() const noexcept { return id_; }
 
  private:
-  friend task_body find_body(body_id id) noexcept;
-  task_body body_;
   body_id id_;
-  const registered_body* next_;
 };
 
 /// Null if this process knows no body of that number.
 [[nodiscard]] task_body find_body(body_id id) noexcept;
 
-/// The number of `Body`.
+/// The number of `Body`. Made before the other objects of the program or plugin: one of these may be a pool, whose
+/// workers know the bodies that there are when they are forked.
 template <task_body Body>
-inline const registered_body body_entry{Body};
+[[gnu::init_priority(102)]] inline const registered_body body_entry{Body};
 
 }  // namespace lenskit::detail
