@@ -73,7 +73,8 @@ connection::connection(descriptor stream, journal_block& block) : stream_(std::m
 
 // Chunks that the worker may still come to. What it says of them is its own affair, if it makes no sense.
 std::uint32_t connection::unpassed() const noexcept {
-  return std::min(chunks_sent_ - block_.passed.load(std::memory_order_acquire), chunks_sent_);
+  const auto sent = chunks_sent_.load(std::memory_order_relaxed);
+  return std::min(sent - block_.passed.load(std::memory_order_acquire), sent);
 }
 
 int connection::room() const noexcept {

@@ -73,8 +73,10 @@ void processes_engine::send(std::span<order> orders) noexcept {
     }
     slot.link.push(std::move(each.work), options_.keeps_time);
   }
+  const auto now = steady::now();
   for (const auto& each : orders) {
     auto& slot = *staff_.at(each.worker);
+    if (slot.harvest_at.load() == steady::time_point::max()) slot.harvest_at = now + pace::harvest_after;
     if (slot.link.unflushed() && !slot.link.awaits_room()) flush(slot, each.worker);
   }
 }
@@ -87,7 +89,7 @@ void processes_engine::flush(worker_slot& slot, int worker) noexcept {
     // It has closed its end, or is gone: reading will tell. Any other error would leave it waiting for ever.
     if (!peer_is_gone(last.error)) staff_.kill(slot);
     // Somebody has closed it, and probably all others: no signal reaches the worker, and nothing tells of its death.
-    if (last.error == EBADF || last.error == ENOTSOCK) staff_.give_up(last.error);
+    if (last.error == EBADF || last.error == ENOTSOCK) staff_.note_loss(last.error);
     return;
   }
   const bool waits = slot.link.awaits_room();
@@ -103,7 +105,7 @@ std::optional<std::uint32_t> processes_engine::take_back(int worker, std::uint64
 
 void processes_engine::end_worker(int worker, ending why) noexcept {
   auto* slot = staff_.at(worker);
-  stopping_ |= why == ending::unwanted;
+  if (why == ending::unwanted) stopping_ = true;
   if (slot == nullptr) return;
   if (why == ending::stalled) staff_.suspect(worker);
   if (slot->end_requested) return;
@@ -315,7 +317,7 @@ void processes_engine::hear_out(int worker) {
 steady::time_point processes_engine::next_harvest() const noexcept {
   auto next = steady::time_point::max();
   for (int worker = 0; worker < staff_.size(); ++worker) {
-    if (const auto* slot = staff_.at(worker)) next = std::min(next, slot->harvest_at);
+    if (const auto* slot = staff_.at(worker)) next = std::min(next, slot->harvest_at.load());
   }
   return next;
 }
@@ -324,10 +326,10 @@ void processes_engine::harvest_silent() {
   const auto now = steady::now();
   for (int worker = 0; worker < staff_.size(); ++worker) {
     auto* slot = staff_.at(worker);
-    if (slot == nullptr || !slot->reports || now < slot->harvest_at) continue;
+    if (slot == nullptr || !slot->reports || now < slot->harvest_at.load()) continue;
     const auto& block = journal_.of(worker);
     const auto chunk = block.chunk.load(std::memory_order_acquire);
-    // With nothing in hand it sends by itself; it is looked at again once it has been heard of.
+    // With nothing in hand it sends by itself; it is looked at again once it has been given something.
     slot->harvest_at = chunk != 0 ? now + pace::harvest_after : steady::time_point::max();
     const auto finished = block.claim_in_hand().finished.load(std::memory_order_acquire);
     if (chunk == 0 || (chunk == slot->harvested_of && finished == slot->harvested)) continue;
@@ -354,7 +356,7 @@ void processes_engine::report(engine_listener& listener) noexcept {
     auto* slot = staff_.at(worker);
     if (slot == nullptr) continue;
     if (std::exchange(slot->writable, false)) flush(*slot, worker);
-    if (steady::now() < slot->kill_at) continue;
+    if (steady::now() < slot->kill_at.load()) continue;
     slot->kill_at = steady::time_point::max();
     staff_.signal(*slot, SIGKILL);
   }

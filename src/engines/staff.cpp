@@ -45,7 +45,10 @@ staff::staff(worker_program& program, journal& journals, poller& events, attenda
       logs_(logs),
       slots_(static_cast<std::size_t>(workers)),
       prepared_(static_cast<std::size_t>(workers)) {
-  hire_everybody();
+  next_spawner_ = hire_everybody();
+  install_spawner();
+  if (spawner_gone_) throw_errno("cannot watch the workers", EMFILE);
+  hear_spawner();
 }
 
 // ---- hiring --------------------------------------------------------------------------------------------------------
@@ -63,7 +66,7 @@ void staff::watch(int worker) { events_.watch(at(worker)->link.fd(), key_of(even
 
 // Forks the spawner and, through it, the first workers, which come when they come; the leader asks for the others.
 // Where descriptors are few, there are fewer workers.
-void staff::hire_everybody() {
+std::unique_ptr<spawner> staff::hire_everybody() {
   inherited_levels_ = levels_version();
   constexpr int of_spawner = 3;  // both ends of its connection, and its handle
   std::vector<worker_ends> ends;
@@ -72,20 +75,17 @@ void staff::hire_everybody() {
     try {
       journals_.of(worker).reset();
       auto made = make_seat(worker, worker == 0 ? 0 : of_spawner + worker + 1 + left_for_others);
-      slots_[static_cast<std::size_t>(worker)] = std::move(made.slot);
-      watch(worker);
+      prepared_[static_cast<std::size_t>(worker)].slot = std::move(made.slot);
       ends.push_back(std::move(made.ends));
     } catch (const std::system_error& error) {
-      slots_[static_cast<std::size_t>(worker)].reset();
       if (worker == 0) throw;
       start_failed(error.what());
       break;
     }
   }
+  auto made = std::make_unique<spawner>(program_, ends);
   hiring_.unanswered = static_cast<int>(ends.size());
-  spawner_ = std::make_unique<spawner>(program_, ends);
-  events_.watch(spawner_->fd(), key_of(event_source::spawner));
-  hear_spawner();
+  return made;
 }
 
 // From now on what the worker logs can be heard.
@@ -129,7 +129,12 @@ void staff::kill(worker_slot& slot) noexcept {
 }
 
 void staff::prepare_replacements(bool stopping) noexcept {
-  if (stopping) return;
+  if (stopping || next_spawner_) return;
+  if (spawner_gone_) {
+    const bool buried = std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
+    if (loss_told_ && buried && broken_.empty()) replace_spawner();
+    return;
+  }
   int ready = 0;
   for (int worker = 0; worker < size() && hiring_.unanswered + ready < hiring_.at_once; ++worker) {
     auto& next = prepared_[static_cast<std::size_t>(worker)];
@@ -166,13 +171,16 @@ void staff::seat_prepared(int worker) noexcept {
 }
 
 void staff::replace(engine_listener& listener) noexcept {
-  if (spawner_gone_) {
-    listener.on_spawner_lost();
-    if (std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; })) replace_spawner();
-  }
-  for (int worker = 0; worker < size() && broken_.empty() && !spawner_gone_; ++worker) {
+  if (spawner_gone_ && !std::exchange(loss_told_, true)) listener.on_spawner_lost();
+  if (next_spawner_) install_spawner();
+  for (int worker = 0; worker < size() && broken_.empty() && !spawner_gone_ && !next_spawner_; ++worker) {
     if (at(worker) == nullptr && prepared_[static_cast<std::size_t>(worker)].slot && may_start()) seat_prepared(worker);
   }
+  if (const int error = lost_.exchange(0); error != 0 && broken_.empty()) try {
+      broken_ = fmt::format("the program has closed a descriptor of this library: {}", std::strerror(error));
+    } catch (const std::exception&) {  // no memory for a message
+      broken_ = "no memory";           // short enough to need none
+    }
   if (!broken_.empty()) listener.on_broken(std::exchange(broken_, {}));
 }
 
@@ -193,26 +201,37 @@ void staff::start_failed(const char* why) noexcept try {
 } catch (const std::exception&) {  // no memory for a message
 }
 
-void staff::give_up(int error) noexcept try {
-  broken_ = fmt::format("the program has closed a descriptor of this library: {}", std::strerror(error));
-} catch (const std::exception&) {  // no memory for a message
-  broken_ = "no memory";           // short enough to need none
-}
-
-// The spawner was killed, and every worker with it. Another is forked; it sees the model as it is now.
+// The spawner was killed, and every worker with it. Another is forked; it sees the model as it is now. Not under the
+// dispatcher's lock: that takes long, and asks the user's objections to forks.
 void staff::replace_spawner() noexcept try {
-  spawner_gone_ = spawner_proven_ = false;
   events_.forget(spawner_->fd());
   spawner_->end();
   for (auto& each : prepared_) each = {};
   try {
-    hire_everybody();
+    next_spawner_ = hire_everybody();
   } catch (const std::exception& error) {
-    for (auto& each : slots_) each.reset();
+    for (auto& each : prepared_) each = {};
     broken_ = fmt::format("cannot replace the spawner of the workers: {}", error.what());
   }
 } catch (const std::exception&) {  // no memory for a message
   broken_ = "no memory";           // short enough to need none
+}
+
+// Puts the spawner and the workers that were asked for in place.
+void staff::install_spawner() noexcept {
+  spawner_ = std::move(next_spawner_);
+  spawner_gone_ = spawner_proven_ = loss_told_ = false;
+  try {
+    for (int worker = 0; worker < size(); ++worker) {
+      auto& ready = prepared_[static_cast<std::size_t>(worker)].slot;
+      if (!ready || worker >= hiring_.unanswered) continue;
+      slots_[static_cast<std::size_t>(worker)] = std::move(ready);
+      watch(worker);
+    }
+    events_.watch(spawner_->fd(), key_of(event_source::spawner));
+  } catch (const std::exception&) {  // what cannot be watched is of no use
+    spawner_gone_ = true;
+  }
 }
 
 void staff::suspect(int worker) noexcept {
@@ -224,7 +243,7 @@ void staff::suspect(int worker) noexcept {
 // ---- hearing -------------------------------------------------------------------------------------------------------
 
 steady::time_point staff::deadline(bool stopping) const noexcept {
-  if (spawner_gone_ && !stopping) return steady::time_point{};  // found out under the lock
+  if ((spawner_gone_ || next_spawner_ || lost_ != 0) && !stopping) return steady::time_point{};  // to be mended
   auto next = steady::time_point::max();
   for (std::size_t worker = 0; worker < slots_.size(); ++worker) {
     const auto* slot = slots_[worker].get();
@@ -234,7 +253,7 @@ steady::time_point staff::deadline(bool stopping) const noexcept {
     }
     if (slot->status) return steady::time_point{};  // to be buried
     if (slot->ended_at) next = std::min(next, *slot->ended_at + spawner_patience);
-    next = std::min(next, slot->kill_at);
+    next = std::min(next, slot->kill_at.load());
     if (slot->link.clogged()) next = std::min(next, steady::now() + 1ms);
   }
   return next;
@@ -363,6 +382,7 @@ void staff::close(int worker, bool busy) noexcept {
 }
 
 void staff::end_all() noexcept {
+  if (next_spawner_) next_spawner_->end();
   if (!spawner_) return;
   constexpr auto moment = 50ms;
   const auto settled = steady::now() + moment;

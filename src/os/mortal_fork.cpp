@@ -4,6 +4,9 @@
 #include <lenskit/detail/os/system.hpp>
 
 #include <sys/prctl.h>
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
 #include <sys/syscall.h>
 #include <sys/time.h>
 
@@ -12,6 +15,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -65,9 +69,21 @@ struct continuation {
   stack_t signal_stack;
 };
 
+// The kernel forgets where a process that shares memory keeps its restartable sequences. Without them sched_getcpu, and
+// allocators that go by processors, would be told for ever what was right last, in the workers too.
+void register_sequences() noexcept {
+#if __has_include(<sys/rseq.h>)
+  if (__rseq_size == 0) return;
+  constexpr unsigned least = 32;  // the size of the first version, which later ones may not go below
+  auto* const area = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
+  ::syscall(SYS_rseq, area, std::max(least, __rseq_size), 0, RSEQ_SIG);
+#endif
+}
+
 int go_on(void* with) {
   const auto& how = *static_cast<const continuation*>(with);
   ::sigaltstack(&how.signal_stack, nullptr);  // the kernel takes it away from what shares memory
+  register_sequences();
   sys::setpgid(0, 0);
   how.body(how.argument);
   ::_exit(0);

@@ -246,7 +246,7 @@ TEST_CASE("F10: a process that may open few files gets a whole pool or an error"
   CHECK(limit < 200);
 }
 
-TEST_CASE("F10: a user who may have few processes gets a pool or an error", "[no_tsan]") {
+TEST_CASE("F10: a user who may have few processes gets a pool or an error", "[no_tsan][serial]") {
   if (geteuid() != 0) LENSKIT_SKIP("only root can become a user without processes");
   constexpr uid_t nobodys = 64'123;
   int refused = 0;

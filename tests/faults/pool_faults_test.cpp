@@ -21,6 +21,7 @@
 #include <ranges>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <tuple>
 #include <vector>
@@ -74,12 +75,13 @@ class leaving_workers final : public lenskit::detail::sys::interceptor {
   leaving_workers& operator=(const leaving_workers&) = delete;
   int fail(lenskit::detail::sys::call) noexcept override { return 0; }
   void reach(lenskit::detail::sys::moment which) override {
-    if (which == lenskit::detail::sys::moment::leaving && getppid() != program_) ++count_[0];
+    char name[16] = {};  // the spawner ends as well
+    ::prctl(PR_GET_NAME, name);
+    if (which == lenskit::detail::sys::moment::leaving && std::string_view(name) == "lenskit-worker") ++count_[0];
   }
   [[nodiscard]] int count() const { return count_[0]; }
 
  private:
-  const pid_t program_ = getpid();
   shared_counters count_{1};
 };
 

@@ -110,7 +110,8 @@ TEST_CASE("H3: a worker that dies in a pool that misses workers is replaced at o
   }));
 }
 
-TEST_CASE("H3: with few processes a pool has fewer workers, or the error says how many there may be", "[no_tsan]") {
+TEST_CASE("H3: with few processes a pool has fewer workers, or the error says how many there may be",
+          "[no_tsan][serial]") {
   if (geteuid() != 0) LENSKIT_SKIP("only root can become a user without processes");
   const rlim_t most = GENERATE(1U, 2U, 3U, 4U, 5U, 8U);
   constexpr rlim_t least = 3;  // this process, the spawner and a worker
@@ -133,7 +134,7 @@ TEST_CASE("H3: three thousand workers are refused, or work, in bounded time", "[
   }));
 }
 
-TEST_CASE("H3: with few threads the threads engine has fewer workers") {
+TEST_CASE("H3: with few threads the threads engine has fewer workers", "[serial]") {
   if (geteuid() != 0) LENSKIT_SKIP("only root can become a user without processes");
   CHECK(holds_in_child([] {
     if (!become_somebody_with(4)) return false;

@@ -71,8 +71,8 @@ class roster {
   /// A chunk waits, behind all others or in front of them.
   void enqueue(std::shared_ptr<chunk> work) noexcept;
   void enqueue_first(std::shared_ptr<chunk> work) noexcept;
-  /// Deals out waiting chunks, each to the worker with the least to do among those with room: as many orders as fit into
-  /// one dealing, which are valid until the next; empty if there is no such chunk, or no such worker.
+  /// Deals out waiting chunks, each to the worker with the least to do among those with room: as many orders as fit
+  /// into one dealing, which are valid until the next; empty if there is no such chunk, or no such worker.
   [[nodiscard]] std::span<order> deal(steady::time_point now) noexcept;
   /// A worker has nothing more to say of a chunk.
   std::shared_ptr<chunk> take_from(int worker, chunk& work) noexcept;

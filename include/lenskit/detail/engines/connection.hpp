@@ -7,6 +7,7 @@
 #include <lenskit/detail/worker/journal.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -98,7 +99,7 @@ class connection {
   bool awaits_room_ = false;
   std::uint64_t sequence_ = 0;  // of the next message
   std::array<sent_chunk, journal_block::most_claims> chunks_{};
-  std::uint32_t chunks_sent_ = 0;
+  std::atomic<std::uint32_t> chunks_sent_{0};  // read by the leader, too, without the lock
   std::uint64_t bytes_sent_ = 0;
   std::optional<frame_reader> incoming_;
   std::uint64_t bytes_received_ = 0;

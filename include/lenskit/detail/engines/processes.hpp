@@ -9,6 +9,7 @@
 #include <lenskit/detail/worker/body.hpp>
 #include <lenskit/detail/worker/journal.hpp>
 
+#include <atomic>
 #include <functional>
 #include <list>
 #include <memory>
@@ -68,7 +69,7 @@ class processes_engine final : public worker_engine {
   std::list<results_event> spare_;  // made before a message is taken out of its connection, or it could be lost
   std::list<results_event> events_;
   std::list<death_event> deaths_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};
   staff staff_;
 };
 

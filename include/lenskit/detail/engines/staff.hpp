@@ -8,6 +8,7 @@
 #include <lenskit/detail/os/poller.hpp>
 #include <lenskit/detail/worker/journal.hpp>
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <string>
@@ -61,6 +62,8 @@ class staff {
   /// Makes everything that replacements take but the processes.
   void prepare_replacements(bool stopping) noexcept;
 
+  /// The program has closed a descriptor of the library, as `error` says: the pool is to be given up. Thread-safe.
+  void note_loss(int error) noexcept { lost_ = error; }
   /// Sends a worker a signal, if it is known. Thread-safe.
   void signal(worker_slot& slot, int number) noexcept;
   /// Kills it, now or when it is known. Thread-safe.
@@ -71,8 +74,6 @@ class staff {
   void dismiss(int worker, int start_error) noexcept;
   /// Replaces what is missing. `listener` hears of a lost spawner, and that there are no workers to be had.
   void replace(engine_listener& listener) noexcept;
-  /// The program has closed a descriptor of the library: `error`.
-  void give_up(int error) noexcept;
   /// What stands still may have inherited a lock that a thread of the host held when the spawner was forked (F1): then
   /// every worker of that spawner has. Or the spawner itself does not get to forking it.
   void suspect(int worker) noexcept;
@@ -106,7 +107,8 @@ class staff {
   [[nodiscard]] bool missing() const noexcept;
   [[nodiscard]] bool may_start() const noexcept { return hiring_.unanswered < hiring_.at_once; }
   void watch(int worker);
-  void hire_everybody();
+  [[nodiscard]] std::unique_ptr<spawner> hire_everybody();
+  void install_spawner() noexcept;
   void greet(int worker, process started);
   void open_reports(int worker);
   void find_lost() noexcept;
@@ -125,10 +127,13 @@ class staff {
   std::vector<seat> prepared_;
   hiring hiring_;
   std::unique_ptr<spawner> spawner_;
-  std::uint64_t inherited_levels_ = 0;  // version of the loggers' levels at the fork of the spawner
+  std::unique_ptr<spawner> next_spawner_;  // made, and not put in place yet
+  std::uint64_t inherited_levels_ = 0;     // version of the loggers' levels at the fork of the spawner
   std::uint64_t starts_ = 0;
   bool spawner_gone_ = false;
+  bool loss_told_ = false;       // of that spawner
   bool spawner_proven_ = false;  // one of its workers has been ready
+  std::atomic<int> lost_{0};     // errno of a descriptor that the program has closed
   std::string broken_;
   std::string warning_;
 };

@@ -25,9 +25,12 @@ struct worker_slot {
   std::atomic<bool> unreachable{false};  // nothing can be sent to it any more
   std::atomic<bool> killed{false};       // by the pool, because it was of no more use
 
+  // Written under the dispatcher's lock, read by the leader without:
+  std::atomic<bool> end_requested{false};
+  std::atomic<steady::time_point> kill_at{steady::time_point::max()};
+  std::atomic<steady::time_point> harvest_at{steady::time_point::max()};  // when to fetch what its task keeps back
+
   // Under the dispatcher's lock:
-  bool end_requested = false;
-  steady::time_point kill_at = steady::time_point::max();
   std::uint64_t levels_version = 0;  // of the logger levels that it knows
 
   // The leader's:
@@ -36,12 +39,11 @@ struct worker_slot {
   pid_t pid = -1;
   std::optional<steady::time_point> ended_at{};  // when the pidfd said so
   std::optional<exit_status> status{};
-  int start_error = 0;                                        // errno of the fork, if it never lived
-  bool told = false;                                          // of its death
-  bool writable = false;                                      // its stream has room again
-  steady::time_point harvest_at = steady::time_point::max();  // when to fetch what its task keeps back
-  std::uint32_t harvested = 0;                                // position up to which that has been done ...
-  std::uint64_t harvested_of = 0;                             // ... of this chunk
+  int start_error = 0;             // errno of the fork, if it never lived
+  bool told = false;               // of its death
+  bool writable = false;           // its stream has room again
+  std::uint32_t harvested = 0;     // position up to which that has been done ...
+  std::uint64_t harvested_of = 0;  // ... of this chunk
 
   std::mutex mutex;  // of the next
   process handle{};
