@@ -73,10 +73,19 @@ class [[nodiscard]] map_range {
     map_range* range_ = nullptr;
   };
 
-  map_range(map_range&& other) noexcept { take(other); }
+  map_range(map_range&& other) noexcept
+      : stream_(std::move(other.stream_)),
+        settle_(other.settle_),
+        current_(std::move(other.current_)),
+        next_(other.next_),
+        behind_(other.behind_),
+        ended_(other.ended_) {
+    other.let_go();
+  }
   map_range& operator=(map_range&& other) noexcept {
-    if (this != &other) take(other);
-    return *this;
+    if (this == &other) return *this;
+    std::destroy_at(this);
+    return *std::construct_at(this, std::move(other));
   }
   ~map_range() = default;
 
@@ -103,16 +112,11 @@ class [[nodiscard]] map_range {
   // Whether values that follow one another are taken without a call for each: the shortest tasks take less than that.
   static constexpr bool goes_on_by_itself = detail::wire_bitwise<T> && std::is_trivially_copy_assignable_v<T>;
 
-  // All of it: a pointer into the stream that stayed behind would be read by the range that was moved from.
-  void take(map_range& other) noexcept {
-    stream_ = std::move(other.stream_);
-    settle_ = other.settle_;
+  // A pointer into the stream that stayed behind would be read by the range that was moved from.
+  void let_go() noexcept {
     current_.reset();
-    if (other.current_) current_.emplace(std::move(*other.current_));
-    other.current_.reset();
-    next_ = std::exchange(other.next_, nullptr);
-    behind_ = std::exchange(other.behind_, nullptr);
-    ended_ = std::exchange(other.ended_, false);
+    next_ = behind_ = nullptr;
+    ended_ = false;
   }
 
   void advance() {
