@@ -68,9 +68,10 @@ bool dispatcher::submit(std::shared_ptr<chunk> work) noexcept {
     out.fail(work, state_.broken);
     return true;
   }
+  const bool was_idle = !busy();
   roster_.enqueue(std::move(work));
   feed_workers();
-  lead_.work_added();
+  lead_.work_added(was_idle);
   return true;
 }
 
@@ -148,6 +149,7 @@ void dispatcher::shut_down() noexcept {
 void dispatcher::lead(lock& held, bool attending) {
   wait_for_news(held, attending);
   engine_->report(*this);
+  stop_if_requested();  // before more is given out
   enforce_deadlines();
   end_stalled();
   feed_workers();
@@ -156,7 +158,8 @@ void dispatcher::lead(lock& held, bool attending) {
 
 void dispatcher::wait_for_news(lock& held, bool attending) {
   const auto begun = now_();
-  if (roster_.outstanding() > 0) overdue_.note_absence(after(lead_.left_at(), pace::attendant_patience), begun);
+  if (roster_.outstanding() > 0)
+    overdue_.note_absence(lead_.left_at(), after(lead_.left_at(), pace::attendant_patience), begun);
   auto until = steady::time_point::max();
   if (roster_.outstanding() > 0) until = std::min(overdue_.next_look(*engine_, begun), roster_.look_again_at());
   const auto rest = attending ? std::chrono::nanoseconds::zero()
@@ -170,7 +173,7 @@ void dispatcher::wait_for_news(lock& held, bool attending) {
   if (watches) leader_.watches.ended(engine_->wait(manner::watch, now_() + vigil::longest));
   std::ignore = engine_->wait(attending ? manner::stand_in : manner::lead, until);
   held.lock();
-  overdue_.note_absence(std::max(until, begun), now_());
+  overdue_.note_absence(begun, std::max(until, begun), now_());
 }
 
 // Whether all that is waited for is one short chunk, or one of tasks not known yet, of a worker that runs on another
@@ -201,6 +204,7 @@ void dispatcher::end_stalled() noexcept {
   for (int worker = 0; worker < workers(); ++worker) {
     if (!overdue_.stalled(*engine_, worker, !roster_.of(worker).empty())) continue;
     take_all_back(worker, nullptr);
+    if (!engine_->look(worker, aspect::progress).between_tasks) continue;  // it has begun a task meanwhile (K1)
     engine_->end_worker(worker, ending::stalled);
   }
 }
@@ -288,6 +292,8 @@ void dispatcher::on_results(int worker, const results_head& head, outcome_list p
   if (!work) return;
   const auto known = work->settled - work->base;
   const auto given = work->limit - work->base;
+  // Fetched while what comes before it is still on its way: it will be told again.
+  if (head.elapsed_ns < 0 && head.offset > known) return;
   if (head.offset > known || head.count > given || head.offset > given - head.count) {
     take_all_back(worker, nullptr);
     engine_->end_worker(worker, ending::senses);  // it does not know what it says: what it has is given to others
@@ -308,7 +314,6 @@ void dispatcher::on_results(int worker, const results_head& head, outcome_list p
 
 void dispatcher::on_death(int worker, worker_death death) noexcept {
   auto& in = roster_.of(worker);
-  const bool stalled = overdue_.was_stalled(worker);
   // Backwards, because what is left of each goes to the front of the backlog.
   while (auto* work = in.back()) {
     if (work->name == death.will.chunk) {
@@ -320,7 +325,7 @@ void dispatcher::on_death(int worker, worker_death death) noexcept {
     }
     give_on(worker, *work);
   }
-  blame_.count(death, stalled);
+  blame_.count(death, overdue_.was_late(worker));
   overdue_.reset(worker);
   if (blame_.hopeless() && !state_.closed) break_pool(blame_.verdict());
 }
@@ -347,8 +352,10 @@ void dispatcher::stop_if_requested() noexcept {
   engine_->stop_working();
 }
 
-// Gives every task that has no outcome `failure`, or task_cancelled where that is null.
+// Gives every task that has no outcome `failure`, or task_cancelled where that is null. What has not begun never will,
+// also where a worker cannot be ended (K3).
 void dispatcher::fail_everything(const std::exception_ptr& failure) noexcept {
+  for (int worker = 0; worker < workers(); ++worker) take_all_back(worker, nullptr);
   roster_.clear();
   for (const auto& call : calls_) {
     call->waiting = 0;

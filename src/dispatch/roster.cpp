@@ -113,9 +113,11 @@ std::shared_ptr<chunk> roster::take_from(int worker, chunk& work) noexcept {
 
 void roster::drop_waiting(const call_state& call) noexcept {
   for (auto at = backlog_.begin(); at != backlog_.end();) {
-    auto& work = **at;
-    ++at;
-    if (work.call.get() == &call) backlog_.remove(work);
+    if ((*at)->call.get() == &call) {
+      backlog_.remove(**at);  // the iterator stands at the link, which leads to the next one now
+    } else {
+      ++at;
+    }
   }
 }
 

@@ -49,6 +49,7 @@ class scripted_engine final : public d::worker_engine {
   bool answers_late = false;  ///< `take_back` says what it did in the next report
   bool works_by_itself = true;
   std::function<void(d::manner)> on_wait{};  ///< before each wait of a leader, without the lock
+  std::function<void()> on_take_back{};      ///< just before it
   std::map<std::pair<d::body_id, std::uint64_t>, int> times_run{};
   bool stopped = false, shut = false;
   int waits = 0;
@@ -58,6 +59,11 @@ class scripted_engine final : public d::worker_engine {
     steps_.push_back(std::move(step));
     changed_.notify_all();
   }
+
+  /// From now on nothing happens for so long; leaders come back when they want to.
+  void last(std::chrono::nanoseconds time) { quiet_until_ = clock + time.count(); }
+  /// The same, and every thread of this process stands still.
+  static void stop_everything(std::chrono::nanoseconds time) { clock += time.count(); }
 
   void begin(int number) {
     auto& one = at(number).has.front();
@@ -127,6 +133,7 @@ class scripted_engine final : public d::worker_engine {
   [[nodiscard]] std::optional<std::uint32_t> take_back(int number, std::uint64_t chunk,
                                                        std::uint32_t keep) noexcept override {
     const std::lock_guard held(mutex_);
+    if (on_take_back) std::exchange(on_take_back, nullptr)();
     auto& has = at(number).has;
     const auto found = std::find_if(has.begin(), has.end(), [&](const auto& each) { return each.work.chunk == chunk; });
     if (found == has.end()) return d::claim::most_tasks;
@@ -145,7 +152,10 @@ class scripted_engine final : public d::worker_engine {
     const std::lock_guard held(mutex_);
     const auto& one = of[static_cast<std::size_t>(number)];
     d::worker_view view;
-    if (one.has.empty()) return view;
+    if (one.has.empty()) {
+      view.between_tasks.emplace();
+      return view;
+    }
     const auto& front = one.has.front();
     if (aspect == d::aspect::task && front.runs()) view.in_hand = {front.work.chunk, front.finished, one.started_at};
     if (aspect == d::aspect::progress && !front.runs())
@@ -194,6 +204,7 @@ class scripted_engine final : public d::worker_engine {
   std::list<d::results_event> results_;
   std::list<std::pair<int, d::worker_death>> deaths_;
   std::vector<late_answer> answers_;
+  std::int64_t quiet_until_ = 0;
   bool spawner_lost_ = false;
   std::string broken_;
   bool woken_ = false, attendant_woken_ = false;
@@ -230,7 +241,13 @@ inline bool scripted_engine::wait(d::manner how, d::steady::time_point until) {
     clock = std::max<std::int64_t>(clock, until.time_since_epoch().count());
     return false;
   }
-  ++waits;
+  constexpr int never = 10'000;
+  if (++waits > never) throw std::logic_error("what is waited for never comes");
+  const auto back_at = until.time_since_epoch().count();
+  if (clock < quiet_until_) {
+    clock = std::max<std::int64_t>(clock, std::min(quiet_until_, back_at));
+    if (clock < quiet_until_) return false;
+  }
   if (!works_by_itself && until == d::steady::time_point::max())
     changed_.wait(held, [this] { return woken_ || works_by_itself || !steps_.empty() || has_news(); });
   if (std::exchange(woken_, false)) return true;
@@ -242,8 +259,7 @@ inline bool scripted_engine::wait(d::manner how, d::steady::time_point until) {
     work_off();
   }
   if (has_news()) return true;
-  if (until != d::steady::time_point::max())
-    clock = std::max<std::int64_t>(clock, until.time_since_epoch().count());
+  if (until != d::steady::time_point::max() && clock >= quiet_until_) clock = std::max<std::int64_t>(clock, back_at);
   return false;
 }
 

@@ -230,11 +230,14 @@ TEST_CASE("W8: a worker whose words make no sense is ended, and what it had not 
   struct words {
     std::uint32_t offset, count;
   };
-  const auto bad = GENERATE(words{1, 1}, words{0, 4}, words{0xffff'ffff, 1}, words{0, 0xffff'ffff}, words{2, 0xffff'ffff});
+  const auto bad =
+      GENERATE(words{1, 1}, words{0, 4}, words{0xffff'ffff, 1}, words{0, 0xffff'ffff}, words{2, 0xffff'ffff});
   scripted_pool pool({.workers = 1});
   auto call = pool.open();
   pool.submit(call, 3);
-  pool.engine.then([&] { pool.engine.tell(0, {pool.engine.of[0].has.front().work.chunk, bad.offset, bad.count, 0, 0}); });
+  pool.engine.then([&] {
+    pool.engine.tell(0, {pool.engine.of[0].has.front().work.chunk, bad.offset, bad.count, 0, 0});
+  });
   pool.engine.then([&] {
     CHECK(pool.engine.of[0].ended == d::ending::senses);
     pool.engine.die(0);

@@ -113,7 +113,7 @@ class dispatcher final : private engine_listener, private led_pool {
   void on_broken(std::string why) noexcept override;
 
   void lead(lock& held, bool attending) override;
-  [[nodiscard]] bool busy() const noexcept override { return roster_.outstanding() > 0; }
+  [[nodiscard]] bool busy() const noexcept override { return roster_.outstanding() > 0 || !roster_.backlog_empty(); }
   [[nodiscard]] bool closed() const noexcept override { return state_.closed; }
   void look_up() noexcept override { stop_if_requested(); }
   void give_up(const std::string& why) noexcept override { break_pool(blame_.verdict(why)); }
