@@ -11,12 +11,22 @@
 
 namespace lenskit::detail {
 
+namespace {
+
+// To count the processors takes a file: once is enough.
+dispatch_options completed(dispatch_options options) {
+  if (options.processors == 0) options.processors = usable_processors();
+  return options;
+}
+
+}  // namespace
+
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
     : engine_(std::move(engine)),
-      options_(std::move(options)),
+      options_(completed(std::move(options))),
       now_(options_.now != nullptr ? options_.now : [] { return steady::now(); }),
       owner_(sys::getpid()),
-      at_once_(std::min(usable_processors(), static_cast<std::size_t>(workers()))),
+      at_once_(std::min(options_.processors, static_cast<std::size_t>(workers()))),
       lead_(*this, *engine_, mutex_, now_),
       roster_(*engine_, at_once_),
       blame_(workers(), options_.max_retries, options_.task_timeout),
@@ -113,6 +123,8 @@ void dispatcher::abandon(const std::shared_ptr<call_state>& call) noexcept {
   call->out.abandon();
   const auto found = std::find(calls_.begin(), calls_.end(), call);
   if (found != calls_.end()) leaving.splice(leaving.end(), calls_, found);
+  feed_workers();  // there may be nothing left whose result would wake anybody to do so
+  lead_.work_added(false);
 }
 
 void dispatcher::throw_if_finished() {
@@ -179,7 +191,7 @@ void dispatcher::wait_for_news(lock& held, bool attending) {
 // Whether all that is waited for is one short chunk, or one of tasks not known yet, of a worker that runs on another
 // processor than this thread.
 bool dispatcher::may_watch() const noexcept {
-  const int busy = usable_processors() > 1 ? roster_.only_busy() : -1;
+  const int busy = options_.processors > 1 ? roster_.only_busy() : -1;
   if (busy < 0 || roster_.of(busy).queued_ns() > static_cast<double>(vigil::longest.count())) return false;
   const auto its_processor = engine_->look(busy, aspect::place).processor;
   return its_processor && its_processor != sys::processor();

@@ -41,6 +41,18 @@ TEST_CASE("K3: an abandoned call runs nothing more, and the next one gets its wo
   CHECK(pool.all_runs() == 3);
 }
 
+TEST_CASE("K3: what waited behind an abandoned call of which nothing had begun is given out at once") {
+  scripted_pool pool({.workers = 1});
+  auto dropped = pool.open();
+  for (int i = 0; i < 2; ++i) pool.submit(dropped, 1);
+  auto other = pool.open();
+  pool.submit(other, 1);
+  pool.core.abandon(dropped);
+  REQUIRE(pool.engine.of[0].has.size() == 1);
+  CHECK(pool.outcomes(other) == numbers(1));
+  CHECK(pool.all_runs() == 1);
+}
+
 TEST_CASE("K3: calls abandoned in turn leave nothing to the next, whatever order they wait in") {
   scripted_pool pool({.workers = 1});
   auto one = pool.open();

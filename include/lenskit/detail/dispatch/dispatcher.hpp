@@ -34,8 +34,10 @@ struct dispatch_options {
   std::optional<std::chrono::nanoseconds> task_timeout{};
   int max_retries = 0;
   std::stop_token stop_token{};
-  /// The clock that decisions go by; null: the real one. For simulations.
+  /// The clock that decisions go by, and the processors that workers can run on; null and 0: the real ones. For
+  /// simulations.
   steady::time_point (*now)() = nullptr;
+  std::size_t processors = 0;
 };
 
 /// Advice to a consumer on how to go on feeding.
