@@ -249,7 +249,7 @@ void dispatcher::rebalance() noexcept {
     auto& from = roster_.of(plan->from);
     const auto before = from.waiting_tasks();
     take_back(plan->from, *plan->work, plan->keep);
-    if (from.waiting_tasks() >= before) from.spared_until = when + pace::behind_patience;
+    if (from.waiting_tasks() >= before || from.empty()) from.spared_until = when + pace::behind_patience;
     feed_workers();
   }
 }

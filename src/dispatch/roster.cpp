@@ -173,6 +173,8 @@ std::optional<roster::transfer_plan> roster::next_transfer(steady::time_point no
   const auto waiting = last->limit - last->settled - (plan.work == dearest->front() ? 1 : 0);
   const auto wanted = (dearest->waiting_tasks() + 1) / 2;
   plan.keep = waiting > wanted ? static_cast<std::uint32_t>(waiting - wanted) : 0;
+  // If it has begun nothing yet, its next task is left to it too: else two workers could pass it to and fro.
+  if (plan.work == dearest->front() && engine_.look(plan.from, aspect::progress).between_tasks) ++plan.keep;
   return plan;
 }
 

@@ -124,7 +124,8 @@ inline int simulated_engine::room(int number) const noexcept {
   const auto& one = workers_[static_cast<std::size_t>(number)];
   constexpr int most = 16;
   if (one.now == phase::absent || one.end_requested || shut_ || book_.nothing_begins) return 0;
-  return most - std::min(most, static_cast<int>(one.has.size()));
+  const auto live = std::count_if(one.has.begin(), one.has.end(), [](const auto& each) { return each.limit > 0; });
+  return most - std::min(most, static_cast<int>(live));
 }
 
 inline void simulated_engine::send(std::span<d::order> orders) noexcept {

@@ -27,6 +27,7 @@ struct task_record {
 struct call_record {
   std::vector<task_record> tasks{};
   std::vector<std::int64_t> lengths{};
+  std::vector<std::uint64_t> begun{};  // in this order
   std::uint32_t told = 0;
   std::uint32_t pulled = 0;
   bool over = false;  // abandoned: nothing of it begins any more
@@ -60,10 +61,12 @@ class ledger {
     auto& mine = calls[call];
     auto& task = mine.tasks.at(index);
     ++task.runs;
+    mine.begun.push_back(index);
     if (task.runs > task.deaths + 1) fail(call, index, "is run twice");
     if (task.runs > plan_.max_retries + 1) fail(call, index, "is run more often than it may");
+    if (plan_.answers_late && (mine.over || nothing_begins)) return;  // to be taken back takes a while
     if (task.told) fail(call, index, "is run after it was told of");
-    if (!plan_.answers_late && (mine.over || nothing_begins)) fail(call, index, "begins after its call was given up");
+    if (mine.over || nothing_begins) fail(call, index, "begins after its call was given up");
   }
 
   /// Takes in an outcome. `place`: where the call has got to, for those in the order of their input.

@@ -13,10 +13,15 @@ namespace {
 
 using namespace lenskit::simulation;
 
+std::uint64_t compared = 0, slower = 0;  // histories against a greedy queue
+
 // Empty if all went well.
 std::string what_fails(const plan& of) {
   try {
-    history(of).run();
+    history one(of);
+    one.run();
+    compared += one.compared ? 1 : 0;
+    slower += one.slower ? 1 : 0;
     return {};
   } catch (const std::exception& error) {
     return error.what();
@@ -122,5 +127,7 @@ int main(int count, char** arguments) {
   }
   std::printf("%llu histories in %.1f s, %.1f million an hour, %d wrong\n", static_cast<unsigned long long>(done),
               passed(), static_cast<double>(done) / passed() * 3600 / 1e6, failures);
+  std::printf("%llu held against a greedy queue, %llu slower than 1.03 times that and 5 ms\n",
+              static_cast<unsigned long long>(compared), static_cast<unsigned long long>(slower));
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -52,7 +52,7 @@ class scripted_engine final : public d::worker_engine {
   std::function<void()> on_take_back{};      ///< just before it
   std::map<std::pair<d::body_id, std::uint64_t>, int> times_run{};
   bool stopped = false, shut = false;
-  int waits = 0;
+  int waits = 0, times_taken_back = 0;
 
   void then(std::function<void()> step) {
     const std::lock_guard held(mutex_);
@@ -133,6 +133,7 @@ class scripted_engine final : public d::worker_engine {
   [[nodiscard]] std::optional<std::uint32_t> take_back(int number, std::uint64_t chunk,
                                                        std::uint32_t keep) noexcept override {
     const std::lock_guard held(mutex_);
+    ++times_taken_back;
     if (on_take_back) std::exchange(on_take_back, nullptr)();
     auto& has = at(number).has;
     const auto found = std::find_if(has.begin(), has.end(), [&](const auto& each) { return each.work.chunk == chunk; });

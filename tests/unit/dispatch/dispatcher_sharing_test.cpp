@@ -142,6 +142,20 @@ TEST_CASE("the rest of a chunk behind a long task goes to an idle worker, in pie
   CHECK(pool.all_runs() == 30);
 }
 
+TEST_CASE("what no worker has begun yet is not passed to and fro between them") {
+  scripted_pool pool({.workers = 2});
+  auto call = pool.open();
+  pool.submit(call, 2);
+  pool.engine.then([&] { pool.engine.run(0, 2, 50'000'000); });  // long tasks, it turns out
+  CHECK(pool.outcomes(call) == numbers(2));
+  pool.submit(call, 2);
+  pool.engine.works_by_itself = false;
+  pool.engine.then([] {});
+  pool.engine.then([&] { pool.engine.works_by_itself = true; });
+  CHECK(pool.outcomes(call) == strings{"2", "3"});
+  CHECK(pool.engine.times_taken_back < 5);
+}
+
 TEST_CASE("results that meet a late answer to a take-back are counted once") {
   scripted_pool pool({.workers = 2}, {.task_timeout = 1s});
   pool.engine.answers_late = true;
