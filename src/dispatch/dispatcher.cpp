@@ -92,23 +92,33 @@ void dispatcher::submit_failed(std::shared_ptr<chunk> work, const std::exception
   out.fail(work, failure);
 }
 
-bool dispatcher::take(call_state& call, outcome_list& taken) {
+bool dispatcher::take(call_state& call, outcome_list& taken, bool can_feed) {
   lock held(mutex_);
-  lead_.await(held, [&] { return call.out.has_outcomes() || call.out.empty() || state_.closed; });
+  lead_.await(held, [&] {
+    if (call.out.has_outcomes() || call.out.empty() || state_.closed) return true;
+    return can_feed && hungry(call) && !window_full(call);
+  });
   call.out.take(taken);
-  if (taken.empty() && !call.out.empty()) throw invoker_closed("invoker was shut down before all results had come");
-  return !taken.empty();
+  if (taken.empty() && !call.out.empty() && state_.closed)
+    throw invoker_closed("invoker was shut down before all results had come");
+  return !taken.empty() || !call.out.empty();
+}
+
+bool dispatcher::hungry(const call_state& call) const noexcept {
+  const bool queues_up = engine_->traits().deals_ahead && call.waiting < pace::queued_at_least * roster_.workers();
+  return queues_up || (roster_.backlog_empty() && roster_.has_room());
+}
+
+bool dispatcher::window_full(const call_state& call) const noexcept {
+  return call.out.size() >= pace::window_chunks * roster_.workers() || call.out.held_bytes() >= pace::window_bytes;
 }
 
 feeding_advice dispatcher::advise(const call_state& call) {
-  const auto& traits = engine_->traits();
   const lock held(mutex_);
   feeding_advice advice;
-  advice.chunk_tasks = call.pace.chunk_tasks(traits.longest_chunk);
-  advice.hungry = (traits.deals_ahead && call.waiting < pace::queued_at_least * roster_.workers()) ||
-                  (roster_.backlog_empty() && roster_.has_room());
-  advice.window_full =
-      call.out.size() >= pace::window_chunks * roster_.workers() || call.out.held_bytes() >= pace::window_bytes;
+  advice.chunk_tasks = call.pace.chunk_tasks(engine_->traits().longest_chunk);
+  advice.hungry = hungry(call);
+  advice.window_full = window_full(call);
   advice.finished = state_.closed || state_.stopped || state_.broken || options_.stop_token.stop_requested();
   return advice;
 }

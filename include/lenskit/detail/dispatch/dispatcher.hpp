@@ -75,10 +75,11 @@ class dispatcher final : private engine_listener, private led_pool {
   [[nodiscard]] bool submit(std::shared_ptr<chunk> work) noexcept;
   /// Adds a task that failed before it could be submitted, likewise.
   void submit_failed(std::shared_ptr<chunk> work, const std::exception_ptr& failure) noexcept;
-  /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. False if nothing
-  /// is outstanding. Throws invoker_closed if the pool was shut down before they came, std::bad_alloc and
-  /// std::system_error, after which the next call goes on.
-  bool take(call_state& call, outcome_list& taken);
+  /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. Of a consumer that
+  /// `can_feed` it returns without any when the workers could use more: they must not run dry behind the one task that
+  /// everybody waits for. False if nothing is outstanding. Throws invoker_closed if the pool was shut down before they
+  /// came, std::bad_alloc and std::system_error, after which the next call goes on.
+  bool take(call_state& call, outcome_list& taken, bool can_feed = false);
   /// How to feed `call`. Takes the lock.
   [[nodiscard]] feeding_advice advise(const call_state& call);
   /// Drops a call: what has not started never will, what comes back is thrown away.
@@ -120,6 +121,8 @@ class dispatcher final : private engine_listener, private led_pool {
   void look_up() noexcept override { stop_if_requested(); }
   void give_up(const std::string& why) noexcept override { break_pool(blame_.verdict(why)); }
 
+  [[nodiscard]] bool hungry(const call_state& call) const noexcept;
+  [[nodiscard]] bool window_full(const call_state& call) const noexcept;
   void wait_for_news(lock& held, bool attending);
   [[nodiscard]] bool may_watch() const noexcept;
   void enforce_deadlines() noexcept;
