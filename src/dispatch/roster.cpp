@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 namespace lenskit::detail {
@@ -190,7 +189,7 @@ steady::time_point roster::look_again_at() const noexcept {
 // ---- resting -------------------------------------------------------------------------------------------------------
 
 std::chrono::nanoseconds roster::time_to_rest() const noexcept {
-  auto rest_ns = std::numeric_limits<double>::max();
+  auto rest_ns = static_cast<double>(pace::longest_rest.count());
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
     const auto& in = lanes_[worker];
     if (in.size() < 2 || engine_.look(static_cast<int>(worker), aspect::transfer).in_transfer) return {};

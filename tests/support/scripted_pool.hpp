@@ -53,10 +53,11 @@ class scripted_pool {
     core.submit_failed(tasks(call, 1), failure);
   }
   /// Everything that is to come of a call: the value, or the index and what went wrong.
-  std::vector<std::string> outcomes(const std::shared_ptr<d::call_state>& call) {
+  std::vector<std::string> outcomes(const std::shared_ptr<d::call_state>& call) { return outcomes(core, *call); }
+  static std::vector<std::string> outcomes(d::dispatcher& of, d::call_state& call) {
     std::vector<std::string> all;
     d::run_cursor at(sizeof(int));
-    while (core.take(*call, at.parts())) {
+    while (of.take(call, at.parts())) {
       for (auto step = at.advance(); step != d::run_cursor::step::dry; step = at.advance()) {
         all.push_back(step == d::run_cursor::step::failure ? failure(at) : value(at));
         while (at.in_run()) {
