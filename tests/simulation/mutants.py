@@ -1,8 +1,8 @@
 """mutants.py LIBRARY [--jobs N] [--only TEXT]: proves that the tests of the dispatcher see when it is wrong.
 
 Each mutant is one change of one line of src/dispatch. It is compiled and linked with the unit tests of the dispatcher
-and the simulation, which must fail: a test that passes then looks at nothing. LIBRARY is liblenskit_parallel.a as it is
-now. Run by hand: it takes a quarter of an hour.
+and the simulation, which must fail: a test that passes then looks at nothing. LIBRARY is liblenskit_parallel.a, for what
+lies below. Run by hand: it takes a quarter of an hour.
 """
 import argparse
 import concurrent.futures
@@ -108,7 +108,7 @@ def compile_to(source, target, scratch):
     build(CXX + flags + ["-c", source, "-o", target])
 
 
-def survives(number, mutant, folder, library, programs):
+def survives(number, mutant, folder, library, rooms, programs):
     """What is wrong with the mutant: None if a test has caught it."""
     name, old, new = mutant
     text = (ROOT / "src/dispatch" / f"{name}.cpp").read_text(encoding="utf-8")
@@ -121,7 +121,8 @@ def survives(number, mutant, folder, library, programs):
     compile_to(source, mutated / "mutant.o", folder)
     try:
         for program, objects, arguments in programs:
-            build(CXX + [*objects, mutated / "mutant.o", library, *LIBRARIES, "-o", mutated / program])
+            others = [each for each in rooms if each.stem != name]
+            build(CXX + [*objects, mutated / "mutant.o", *others, library, *LIBRARIES, "-o", mutated / program])
             try:
                 done = subprocess.run([mutated / program, *arguments], capture_output=True, timeout=60,
                                       cwd=folder, check=False)
@@ -146,10 +147,13 @@ def main():
         sources = [ROOT / "tests/simulation/main.cpp", ROOT / "tests/support/main.cpp", ROOT / "tests/support/leaks.cpp",
                    *(ROOT / "tests/unit" / f"{name}.cpp" for name in UNIT_TESTS)]
         objects = [folder / f"object{number}.o" for number in range(len(sources))]
-        list(pool.map(lambda pair: compile_to(*pair, folder), zip(sources, objects)))
+        dispatch = sorted((ROOT / "src/dispatch").glob("*.cpp"))
+        rooms = [folder / f"{source.stem}.o" for source in dispatch]
+        sources += dispatch
+        list(pool.map(lambda pair: compile_to(*pair, folder), zip(sources, [*objects, *rooms])))
         programs = [("simulation", objects[:1], ["--seconds", str(SECONDS)]), ("tests", objects[1:], ["--abort"])]
         chosen = [mutant for mutant in MUTANTS if options.only in mutant[0] + mutant[1]]
-        found = pool.map(lambda each: survives(each[0], each[1], folder, library, programs), enumerate(chosen))
+        found = pool.map(lambda each: survives(each[0], each[1], folder, library, rooms, programs), enumerate(chosen))
         alive = []
         for number, text in enumerate(found, 1):
             if text is not None:
