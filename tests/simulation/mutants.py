@@ -36,8 +36,6 @@ MUTANTS = [
     ("dispatcher", "  end_stalled();\n", ""),
     ("dispatcher", "  enforce_deadlines();\n", ""),
     ("dispatcher", "  rebalance();\n", ""),
-    ("dispatcher", "  const auto limit = std::max(work->base + position, work->settled);",
-     "  const auto limit = work->base + position;"),
     ("dispatcher", "  if (limit >= work->limit) return;\n", ""),
     ("dispatcher", "  in.note_gone(work->limit - limit);\n", ""),
     ("dispatcher", "  work->limit = limit;\n", ""),

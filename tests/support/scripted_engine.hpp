@@ -52,7 +52,7 @@ class scripted_engine final : public d::worker_engine {
   std::function<void()> on_take_back{};      ///< just before it
   std::map<std::pair<d::body_id, std::uint64_t>, int> times_run{};
   bool stopped = false, shut = false;
-  int waits = 0, times_taken_back = 0;
+  int waits = 0, times_taken_back = 0, times_sent = 0;
 
   void then(std::function<void()> step) {
     const std::lock_guard held(mutex_);
@@ -126,6 +126,7 @@ class scripted_engine final : public d::worker_engine {
   void send(std::span<d::order> orders) noexcept override {
     const std::lock_guard held(mutex_);
     for (auto& each : orders) {
+      ++times_sent;
       const auto count = each.work.count;
       at(each.worker).has.push_back({std::move(each.work), 0, 0, 0, count});
     }

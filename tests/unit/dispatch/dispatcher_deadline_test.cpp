@@ -41,6 +41,7 @@ TEST_CASE("a task that takes too long is ended and told of, and those behind it 
     CHECK(pool.engine.of[0].ended == d::ending::late);
     CHECK(pool.engine.of[0].has.size() == 1);
     CHECK(pool.engine.of[0].has.front().limit == 2);
+    CHECK(pool.core.counts(*call).started == 2);
     pool.engine.die(0);
   });
   CHECK(pool.outcomes(call) == strings{"0", "1 late", "2", "3", "4"});

@@ -161,6 +161,35 @@ TEST_CASE("W7: workers that keep dying without a success break the pool, and eve
   CHECK(pool.outcomes(call) == strings{"2 broken"});
 }
 
+TEST_CASE("W7: deaths with a success after each never break the pool") {
+  scripted_pool pool({.workers = 1});
+  auto call = pool.open();
+  for (int i = 0; i < 6; ++i) {
+    pool.submit(call, 2);
+    pool.engine.then([&] {
+      pool.engine.begin(0);
+      pool.engine.die(0);
+    });
+    pool.engine.then([&] { pool.engine.run(0, 1); });
+  }
+  CHECK(pool.outcomes(call).size() == 12);
+  CHECK_NOTHROW(pool.core.throw_if_finished());
+}
+
+TEST_CASE("a message without results is no success") {
+  scripted_pool pool({.workers = 1}, {.max_retries = 1});
+  auto call = pool.open();
+  pool.submit(call, 2);
+  for (int i = 0; i < 2; ++i) {
+    pool.engine.then([&] { pool.engine.tell(0, {pool.engine.of[0].has.front().work.chunk, 0, 0, 0, 0}); });
+    pool.engine.then([&] {
+      pool.engine.begin(0);
+      pool.engine.die(0);
+    });
+  }
+  CHECK(pool.outcomes(call) == strings{"0 died", "1"});
+}
+
 TEST_CASE("W7: workers that were never forked prove nothing") {
   scripted_pool pool({.workers = 1});
   auto call = pool.open();
@@ -245,6 +274,19 @@ TEST_CASE("a worker whose words make no sense is ended, and what it had not begu
   CHECK(pool.outcomes(call) == strings{"0", "1", "2"});
 }
 
+TEST_CASE("a worker that tells of more than it was given, in pieces, is ended") {
+  scripted_pool pool({.workers = 1});
+  auto call = pool.open();
+  pool.submit(call, 3);
+  pool.engine.then([&] { pool.engine.run(0, 2); });
+  pool.engine.then([&] { pool.engine.tell(0, {pool.engine.of[0].has.front().work.chunk, 2, 2, 0, 0}); });
+  pool.engine.then([&] {
+    CHECK(pool.engine.of[0].ended == d::ending::senses);
+    pool.engine.die(0);
+  });
+  CHECK(pool.outcomes(call) == strings{"0", "1", "2"});
+}
+
 TEST_CASE("W7: workers that never say anything sensible break the pool in the end") {
   scripted_pool pool({.workers = 1});
   auto call = pool.open();
@@ -309,6 +351,20 @@ TEST_CASE("K3: after a stop, or in a broken pool, nothing begins that had not be
   CHECK(pool.outcomes(call).size() == 12);
   pool.engine.work_off();
   CHECK(pool.all_runs() == 1);
+}
+
+TEST_CASE("once a stop is requested nothing more is given out") {
+  std::stop_source stop;
+  scripted_pool pool({.workers = 1}, {.stop_token = stop.get_token()});
+  auto call = pool.open();
+  for (int i = 0; i < 5; ++i) pool.submit(call, 1);
+  const auto before = pool.engine.times_sent;
+  pool.engine.then([&] {
+    pool.engine.run(0, 1);
+    stop.request_stop();
+  });
+  CHECK(pool.outcomes(call).size() == 5);
+  CHECK(pool.engine.times_sent == before);
 }
 
 TEST_CASE("memory that runs out while a result is awaited costs nothing") {
