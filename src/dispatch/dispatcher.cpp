@@ -78,10 +78,9 @@ bool dispatcher::submit(std::shared_ptr<chunk> work) noexcept {
     out.fail(work, state_.broken);
     return true;
   }
-  const bool was_idle = !busy();
   roster_.enqueue(std::move(work));
   feed_workers();
-  lead_.work_added(was_idle);
+  lead_.work_added();
   return true;
 }
 
@@ -134,7 +133,7 @@ void dispatcher::abandon(const std::shared_ptr<call_state>& call) noexcept {
   const auto found = std::find(calls_.begin(), calls_.end(), call);
   if (found != calls_.end()) leaving.splice(leaving.end(), calls_, found);
   feed_workers();  // there may be nothing left whose result would wake anybody to do so
-  lead_.work_added(false);
+  lead_.work_added();
 }
 
 void dispatcher::throw_if_finished() {

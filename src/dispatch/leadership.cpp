@@ -55,11 +55,10 @@ void leadership::leave(lock& held) noexcept {
   const bool attended = std::exchange(standing_in_, false);  // the attendant sees to its own bell
   left_at_ = now_();
   if (waiting_ > 0) changed_.notify_all();
-  if (!attended) work_added(false);
+  if (!attended) work_added();
 }
 
-void leadership::work_added(bool was_idle) noexcept {
-  if (was_idle && !held_) left_at_ = now_();
+void leadership::work_added() noexcept {
   if (pool_.busy() && !held_ && !bell_set_) put_off_bell(pace::attendant_patience);
 }
 

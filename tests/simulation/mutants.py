@@ -18,7 +18,7 @@ CXX = [os.environ.get("CXX", "g++"), "-std=c++20", "-O1", "-w"]
 LIBRARIES = ["-lspdlog", "-lfmt", "-lboost_serialization", "-lpthread", "-ldl"]
 UNIT_TESTS = ["dispatch/dispatcher_test", "dispatch/dispatcher_deadline_test", "dispatch/dispatcher_sharing_test",
               "dispatch/leadership_test", "dispatch/roster_test", "dispatch/window_test", "dispatch/pace_test",
-              "dispatch/run_cursor_test"]
+              "dispatch/run_cursor_test", "dispatch/overdue_test", "dispatch/blame_test", "dispatch/chunk_test"]
 SECONDS = 4  # of simulation
 
 # File, what it says, what the mutant says.
@@ -68,8 +68,7 @@ MUTANTS = [
     ("chunk", "  given.first_index = work.first_index + work.base;", "  given.first_index = work.first_index;"),
     ("leadership", "  if (waiting_ > 0) changed_.notify_all();\n  if (!attended)", "  if (!attended)"),
     ("leadership", "  if (standing_in_) engine_.wake({});\n", ""),
-    ("leadership", "  if (was_idle && !held_) left_at_ = now_();\n", ""),
-    ("leadership", "  if (!attended) work_added(false);\n", ""),
+    ("leadership", "  if (!attended) work_added();\n", ""),
     ("overdue", "if (started < each.end) due =", "if (false) due ="),
     ("overdue", "if (started < each.begin) due = after(due, each.forgotten);", ""),
     ("overdue", "known.unchanged = seen && seen == known.seen ?", "known.unchanged = seen ?"),

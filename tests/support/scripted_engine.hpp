@@ -47,7 +47,8 @@ class scripted_engine final : public d::worker_engine {
 
   std::vector<worker> of;
   bool answers_late = false;  ///< `take_back` says what it did in the next report
-  bool works_by_itself = true;
+  std::atomic<bool> works_by_itself = true;
+  bool sleeps = false;  ///< leaders come back for news, `wake` and steps only, and not at their time
   std::function<void(d::manner)> on_wait{};  ///< before each wait of a leader, without the lock
   std::function<void()> on_take_back{};      ///< just before it
   std::map<std::pair<d::body_id, std::uint64_t>, int> times_run{};
@@ -250,7 +251,7 @@ inline bool scripted_engine::wait(d::manner how, d::steady::time_point until) {
     clock = std::max<std::int64_t>(clock, std::min(quiet_until_, back_at));
     if (clock < quiet_until_) return false;
   }
-  if (!works_by_itself && until == d::steady::time_point::max())
+  if (sleeps || (!works_by_itself && until == d::steady::time_point::max()))
     changed_.wait(held, [this] { return woken_ || works_by_itself || !steps_.empty() || has_news(); });
   if (std::exchange(woken_, false)) return true;
   if (!steps_.empty()) {

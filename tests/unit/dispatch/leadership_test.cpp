@@ -67,6 +67,61 @@ TEST_CASE("consumers on several threads get what is theirs, whoever leads") {
   CHECK(pool.most_runs() == 1);
 }
 
+TEST_CASE("a consumer is woken for its result while another one goes on leading") {
+  scripted_pool pool({.workers = 2});
+  pool.engine.sleeps = true;
+  pool.engine.works_by_itself = false;
+  auto slow = pool.open();
+  auto quick = pool.open();
+  pool.submit(slow, 1);
+  pool.submit(quick, 1);
+  std::atomic<int> leads{0};
+  pool.engine.on_wait = [&](d::manner) { ++leads; };
+  auto first = std::async(std::launch::async, [&] { return pool.outcomes(slow); });
+  while (leads == 0) std::this_thread::yield();
+  std::atomic<bool> asks{false};
+  auto second = std::async(std::launch::async, [&] {
+    asks = true;
+    return pool.outcomes(quick);
+  });
+  while (!asks) std::this_thread::yield();
+  pool.engine.then([&] { pool.engine.run(1, 1); });
+  CHECK(second.get() == std::vector<std::string>{"0"});
+  pool.engine.then([&] { pool.engine.run(0, 1); });
+  CHECK(first.get() == std::vector<std::string>{"0"});
+}
+
+TEST_CASE("a consumer that comes takes over from the attendant") {
+  scripted_pool pool(attended);
+  pool.engine.sleeps = true;
+  pool.engine.works_by_itself = false;
+  std::atomic<bool> stands_in{false}, led{false};
+  pool.engine.on_wait = [&](d::manner how) {
+    if (how == d::manner::stand_in) stands_in = true;
+    if (how != d::manner::lead) return;
+    if (!led.exchange(true)) pool.engine.then([&] { pool.engine.run(0, 1); });
+  };
+  auto call = pool.open();
+  pool.submit(call, 1);
+  while (!stands_in) std::this_thread::yield();
+  CHECK(pool.outcomes(call) == std::vector<std::string>{"0"});
+  CHECK(led);
+}
+
+TEST_CASE("when a consumer goes with work left, the attendant takes it up") {
+  for (int round = 0; round < 100; ++round) {
+    scripted_pool pool(attended);
+    auto call = pool.open(d::result_order::of_completion);
+    pool.engine.works_by_itself = false;
+    for (int i = 0; i < 2; ++i) pool.submit(call, 1);
+    pool.engine.then([&] { pool.engine.run(0, 1); });
+    d::outcome_list first;
+    REQUIRE(pool.core.take(*call, first));
+    pool.engine.works_by_itself = true;
+    while (pool.core.counts(*call).settled < 2) std::this_thread::yield();
+  }
+}
+
 TEST_CASE("a shutdown from another thread ends every wait") {
   const int consumers = GENERATE(1, 3);
   const bool with_attendant = GENERATE(true, false);

@@ -59,12 +59,11 @@ class leadership {
   }
   /// Lets the attendant sleep on: to be woken only to find a consumer at work takes as long as a task of 30 µs.
   void put_off_bell(std::chrono::nanoseconds delay) noexcept;
-  /// There is something to wait for: if nobody does, the attendant will. `was_idle`: before there was nothing, and
-  /// nobody has been missed until now (K2).
-  void work_added(bool was_idle) noexcept;
+  /// There is something to wait for: if nobody does, the attendant will.
+  void work_added() noexcept;
   /// Wakes everybody who waits, to ask again.
   void notify_all() noexcept { changed_.notify_all(); }
-  /// Since when nobody has led, although there was something to wait for.
+  /// When the last leader left.
   [[nodiscard]] steady::time_point left_at() const noexcept { return left_at_; }
 
   /// Waits until nobody leads; nobody does from then on, until `release`.
