@@ -76,9 +76,9 @@ void blame::settle(const std::shared_ptr<chunk>& work, worker_death& death, bool
 
 // What was never forked, or lost with its spawner, is no proof that tasks kill; nor is what the pool ended for a late
 // task.
-void blame::count(worker_death& death, bool stalled) noexcept {
+void blame::count(worker_death& death, bool late) noexcept {
   const bool again = std::exchange(charged_again_, false);
-  if (death.ended_by_pool && !stalled) return;
+  if (death.ended_by_pool && late) return;
   const bool counts = death.start_error == 0 && !death.lost_with_spawner && !again;
   deaths_in_a_row_ += counts ? 1 : 0;
   last_deaths_[deaths_++ % remembered] = std::move(death.summary);

@@ -15,13 +15,22 @@
 
 namespace lenskit::detail {
 
+namespace {
+
+// To count the processors takes a file: once is enough.
+dispatch_options completed(dispatch_options options) {
+  if (options.processors == 0) options.processors = usable_processors();
+  return options;
+}
+
+}  // namespace
+
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
     : engine_(std::move(engine)),
-      options_(std::move(options)),
+      options_(completed(std::move(options))),
       now_(options_.now != nullptr ? options_.now : [] { return steady::now(); }),
       owner_(sys::getpid()),
-      processors_(usable_processors()),
-      at_once_(std::min(processors_, static_cast<std::size_t>(workers()))),
+      at_once_(std::min(options_.processors, static_cast<std::size_t>(workers()))),
       lead_(*this, *engine_, mutex_, now_),
       roster_(*engine_, at_once_),
       blame_(workers(), options_.max_retries, options_.task_timeout),
@@ -93,23 +102,33 @@ void dispatcher::submit_failed(std::shared_ptr<chunk> work, const std::exception
   out.fail(work, failure);
 }
 
-bool dispatcher::take(call_state& call, outcome_list& taken) {
+bool dispatcher::take(call_state& call, outcome_list& taken, bool can_feed) {
   lock held(mutex_);
-  lead_.await(held, [&] { return call.out.has_outcomes() || call.out.empty() || state_.closed; });
+  lead_.await(held, [&] {
+    if (call.out.has_outcomes() || call.out.empty() || state_.closed) return true;
+    return can_feed && hungry(call) && !window_full(call);
+  });
   call.out.take(taken);
-  if (taken.empty() && !call.out.empty()) throw invoker_closed("invoker was shut down before all results had come");
-  return !taken.empty();
+  if (taken.empty() && !call.out.empty() && state_.closed)
+    throw invoker_closed("invoker was shut down before all results had come");
+  return !taken.empty() || !call.out.empty();
+}
+
+bool dispatcher::hungry(const call_state& call) const noexcept {
+  const bool queues_up = engine_->traits().deals_ahead && call.waiting < pace::queued_at_least * roster_.workers();
+  return queues_up || (roster_.backlog_empty() && roster_.has_room());
+}
+
+bool dispatcher::window_full(const call_state& call) const noexcept {
+  return call.out.size() >= pace::window_chunks * roster_.workers() || call.out.held_bytes() >= pace::window_bytes;
 }
 
 feeding_advice dispatcher::advise(const call_state& call) {
-  const auto& traits = engine_->traits();
   const lock held(mutex_);
   feeding_advice advice;
-  advice.chunk_tasks = call.pace.chunk_tasks(traits.longest_chunk);
-  advice.hungry = (traits.deals_ahead && call.waiting < pace::queued_at_least * roster_.workers()) ||
-                  (roster_.backlog_empty() && roster_.has_room());
-  advice.window_full =
-      call.out.size() >= pace::window_chunks * roster_.workers() || call.out.held_bytes() >= pace::window_bytes;
+  advice.chunk_tasks = call.pace.chunk_tasks(engine_->traits().longest_chunk);
+  advice.hungry = hungry(call);
+  advice.window_full = window_full(call);
   advice.finished = state_.closed || state_.stopped || state_.broken || options_.stop_token.stop_requested();
   return advice;
 }
@@ -124,6 +143,8 @@ void dispatcher::abandon(const std::shared_ptr<call_state>& call) noexcept {
   call->out.abandon();
   const auto found = std::find(calls_.begin(), calls_.end(), call);
   if (found != calls_.end()) leaving.splice(leaving.end(), calls_, found);
+  feed_workers();  // there may be nothing left whose result would wake anybody to do so
+  lead_.work_added();
 }
 
 void dispatcher::throw_if_finished() {
@@ -161,6 +182,7 @@ void dispatcher::shut_down() noexcept {
 void dispatcher::lead(lock& held, bool attending) {
   wait_for_news(held, attending);
   engine_->report(*this);
+  stop_if_requested();  // before more is given out
   enforce_deadlines();
   end_stalled();
   feed_workers();
@@ -169,7 +191,8 @@ void dispatcher::lead(lock& held, bool attending) {
 
 void dispatcher::wait_for_news(lock& held, bool attending) {
   const auto begun = now_();
-  if (roster_.outstanding() > 0) overdue_.note_absence(after(lead_.left_at(), pace::attendant_patience), begun);
+  if (roster_.outstanding() > 0)
+    overdue_.note_absence(lead_.left_at(), after(lead_.left_at(), pace::attendant_patience), begun);
   auto until = steady::time_point::max();
   if (roster_.outstanding() > 0) until = std::min(overdue_.next_look(*engine_, begun), roster_.look_again_at());
   const auto rest = attending ? std::chrono::nanoseconds::zero()
@@ -189,13 +212,13 @@ void dispatcher::wait_for_news(lock& held, bool attending) {
   }
   held.lock();
   if (!lost.empty()) break_pool(blame_.verdict(lost));
-  overdue_.note_absence(std::max(until, begun), now_());
+  overdue_.note_absence(begun, std::max(until, begun), now_());
 }
 
 // Whether all that is waited for is one short chunk, or one of tasks not known yet, of a worker that runs on another
 // processor than this thread.
 bool dispatcher::may_watch() const noexcept {
-  const int busy = processors_ > 1 ? roster_.only_busy() : -1;
+  const int busy = options_.processors > 1 ? roster_.only_busy() : -1;
   if (busy < 0 || roster_.of(busy).queued_ns() > static_cast<double>(vigil::longest.count())) return false;
   const auto its_processor = engine_->look(busy, aspect::place).processor;
   return its_processor && its_processor != sys::processor();
@@ -220,6 +243,7 @@ void dispatcher::end_stalled() noexcept {
   for (int worker = 0; worker < workers(); ++worker) {
     if (!overdue_.stalled(*engine_, worker, !roster_.of(worker).empty())) continue;
     take_all_back(worker, nullptr);
+    if (!engine_->look(worker, aspect::progress).between_tasks) continue;  // it has begun a task meanwhile (K1)
     engine_->end_worker(worker, ending::stalled);
   }
 }
@@ -241,7 +265,7 @@ void dispatcher::rebalance() noexcept {
     auto& from = roster_.of(plan->from);
     const auto before = from.waiting_tasks();
     take_back(plan->from, *plan->work, plan->keep);
-    if (from.waiting_tasks() >= before) from.spared_until = when + pace::behind_patience;
+    if (from.waiting_tasks() >= before || from.empty()) from.spared_until = when + pace::behind_patience;
     feed_workers();
   }
 }
@@ -260,6 +284,11 @@ void dispatcher::take_back(int worker, chunk& work, std::uint32_t keep) noexcept
   if (position) on_taken_back(worker, work.name, *position);
 }
 
+// Whether what is left of a call is to be run. If not, nothing of it is split, for which only the leader has spares.
+bool dispatcher::is_wanted(const call_state& call) const noexcept {
+  return !call.abandoned && !state_.stopped && !state_.broken;
+}
+
 // Tasks from `position` on, counted from where the worker's part of the chunk begins, will never begin there.
 void dispatcher::on_taken_back(int worker, std::uint64_t name, std::uint32_t position) noexcept {
   auto& in = roster_.of(worker);
@@ -270,7 +299,7 @@ void dispatcher::on_taken_back(int worker, std::uint64_t name, std::uint32_t pos
   in.note_gone(work->limit - limit);
   work->limit = limit;
   // Others can have what comes behind at once, if there is a chunk for it; else once the worker is done with its part.
-  if (limit > work->settled && !work->call->abandoned && !leader_.spares.empty()) {
+  if (limit > work->settled && is_wanted(*work->call) && !leader_.spares.empty()) {
     auto rest = std::move(leader_.spares.back());
     leader_.spares.pop_back();
     work->call->started -= work->count - limit;
@@ -296,6 +325,8 @@ void dispatcher::on_results(int worker, const results_head& head, outcome_list p
   if (!work) return;
   const auto known = work->settled - work->base;
   const auto given = work->limit - work->base;
+  // Fetched while what comes before it is still on its way: it will be told again.
+  if (head.elapsed_ns < 0 && head.offset > known) return;
   if (head.offset > known || head.count > given || head.offset > given - head.count) {
     take_all_back(worker, nullptr);
     engine_->end_worker(worker, ending::senses);  // it does not know what it says: what it has is given to others
@@ -316,7 +347,6 @@ void dispatcher::on_results(int worker, const results_head& head, outcome_list p
 
 void dispatcher::on_death(int worker, worker_death death) noexcept {
   auto& in = roster_.of(worker);
-  const bool stalled = overdue_.was_stalled(worker);
   // Backwards, because what is left of each goes to the front of the backlog.
   while (auto* work = in.back()) {
     if (work->name == death.will.chunk) {
@@ -328,7 +358,7 @@ void dispatcher::on_death(int worker, worker_death death) noexcept {
     }
     give_on(worker, *work);
   }
-  blame_.count(death, stalled);
+  blame_.count(death, overdue_.was_late(worker));
   overdue_.reset(worker);
   if (blame_.hopeless() && !state_.closed) break_pool(blame_.verdict());
 }
@@ -353,8 +383,10 @@ void dispatcher::stop_if_requested() noexcept {
   fail_everything(nullptr);
 }
 
-// Gives every task that has no outcome `failure`, or task_cancelled where that is null. Nobody works from then on.
+// Gives every task that has no outcome `failure`, or task_cancelled where that is null. What has not begun never will,
+// also where a worker cannot be ended (K3).
 void dispatcher::fail_everything(const std::exception_ptr& failure) noexcept {
+  for (int worker = 0; worker < workers(); ++worker) take_all_back(worker, nullptr);
   roster_.clear();
   for (const auto& call : calls_) {
     call->waiting = 0;

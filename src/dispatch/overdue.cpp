@@ -13,7 +13,8 @@ steady::time_point overdue::due_at(const worker_view::task& task) const noexcept
   const auto started = steady::time_point(std::chrono::nanoseconds(task.started_at));
   auto due = after(started, *task_timeout_);
   for (const auto& each : absences_) {
-    if (started <= each.begin) due = after(due, each.length);
+    if (started < each.end) due = after(due, each.end - std::max(started, each.begin));
+    if (started < each.begin) due = after(due, each.forgotten);
   }
   return due;
 }
@@ -43,6 +44,8 @@ void overdue::note_late(int worker, const worker_view::task& task) noexcept {
   of_[static_cast<std::size_t>(worker)].late = task;
 }
 
+bool overdue::was_late(int worker) const noexcept { return of_[static_cast<std::size_t>(worker)].late.has_value(); }
+
 bool overdue::was_late(int worker, std::uint64_t chunk, std::uint32_t position) const noexcept {
   const auto& late = of_[static_cast<std::size_t>(worker)].late;
   return late && late->chunk == chunk && late->position == position;
@@ -59,18 +62,21 @@ bool overdue::stalled(const worker_engine& engine, int worker, bool has_work) no
   const auto seen = has_work ? engine.look(worker, aspect::progress).between_tasks : std::nullopt;
   known.unchanged = seen && seen == known.seen ? known.unchanged + 1 : 0;
   known.seen = seen;
-  if (known.unchanged < pace::looks_to_stall || known.stalled) return false;
-  known.stalled = true;
+  if (known.unchanged < pace::looks_to_stall) return false;
+  known.unchanged = 0;
   return true;
 }
 
-bool overdue::was_stalled(int worker) const noexcept { return of_[static_cast<std::size_t>(worker)].stalled; }
-
 void overdue::reset(int worker) noexcept { of_[static_cast<std::size_t>(worker)] = {}; }
 
-void overdue::note_absence(steady::time_point meant, steady::time_point now) noexcept {
+// Nobody knows when in that time everything stood still, so all of it is nobody's: a deadline that falls into a pause
+// of the program would else have passed at its end.
+void overdue::note_absence(steady::time_point since, steady::time_point meant, steady::time_point now) noexcept {
   if (meant == steady::time_point::max() || now - meant < pace::absence) return;
-  absences_[next_absence_++ % absences_.size()] = {meant, now - meant};
+  // What is forgotten is added to what follows it, for tasks that have lived through both.
+  const auto forgotten = absences_[next_absence_++ % absences_.size()];
+  absences_[next_absence_ % absences_.size()].forgotten += forgotten.forgotten + (forgotten.end - forgotten.begin);
+  absences_[(next_absence_ - 1) % absences_.size()] = {since, now, {}};
   for (auto& each : of_) each.unchanged = 0;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 namespace lenskit::detail {
@@ -122,9 +121,11 @@ std::shared_ptr<chunk> roster::take_from(int worker, chunk& work) noexcept {
 
 void roster::drop_waiting(const call_state& call) noexcept {
   for (auto at = backlog_.begin(); at != backlog_.end();) {
-    auto& work = **at;
-    ++at;
-    if (work.call.get() == &call) backlog_.remove(work);
+    if ((*at)->call.get() == &call) {
+      backlog_.remove(**at);  // the iterator stands at the link, which leads to the next one now
+    } else {
+      ++at;
+    }
   }
 }
 
@@ -180,6 +181,8 @@ std::optional<roster::transfer_plan> roster::next_transfer(steady::time_point no
   const auto waiting = last->limit - last->settled - (plan.work == dearest->front() ? 1 : 0);
   const auto wanted = (dearest->waiting_tasks() + 1) / 2;
   plan.keep = waiting > wanted ? static_cast<std::uint32_t>(waiting - wanted) : 0;
+  // If it has begun nothing yet, its next task is left to it too: else two workers could pass it to and fro.
+  if (plan.work == dearest->front() && engine_.look(plan.from, aspect::progress).between_tasks) ++plan.keep;
   return plan;
 }
 
@@ -195,7 +198,7 @@ steady::time_point roster::look_again_at() const noexcept {
 // ---- resting -------------------------------------------------------------------------------------------------------
 
 std::chrono::nanoseconds roster::time_to_rest() const noexcept {
-  auto rest_ns = std::numeric_limits<double>::max();
+  auto rest_ns = static_cast<double>(pace::longest_rest.count());
   for (std::size_t worker = 0; worker < lanes_.size(); ++worker) {
     const auto& in = lanes_[worker];
     if (in.size() < 2 || engine_.look(static_cast<int>(worker), aspect::transfer).in_transfer) return {};

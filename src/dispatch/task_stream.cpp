@@ -129,7 +129,8 @@ task_stream::step task_stream::next_run() {
     if (step_taken == run_cursor::step::failure) return step::failure;
     feed();
     try {
-      if (!pool_->take(*call_, at_.parts())) return end_of_input();
+      const bool can_feed = options_.buffer_size == 0 && !input_ended();
+      if (!pool_->take(*call_, at_.parts(), can_feed)) return end_of_input();
     } catch (const invoker_closed&) {  // there is nothing more to come
       ended_ = true;
       throw;

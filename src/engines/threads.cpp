@@ -35,8 +35,7 @@ class threads_engine::thread_worker {
 
   [[nodiscard]] int room() const noexcept {
     const std::lock_guard held(mutex_);
-    return stopping_ ? 0
-                     : static_cast<int>(std::min<std::size_t>(most_chunks_per_worker - queue_.size(), worker_.room()));
+    return stopping_ ? 0 : static_cast<int>(room_left());
   }
 
   void send(assignment work) noexcept {
@@ -84,6 +83,9 @@ class threads_engine::thread_worker {
   }
 
  private:
+  [[nodiscard]] std::size_t room_left() const noexcept {
+    return std::min<std::size_t>(most_chunks_per_worker - queue_.size(), worker_.room());
+  }
   struct task_list {
     assignment work{};
     std::uint32_t number = 0;
@@ -98,6 +100,7 @@ class threads_engine::thread_worker {
       silent_since_ = 0;
       changed_.wait(held, [this] { return stopping_ || !queue_.empty(); });
       if (stopping_) return;
+      const bool was_full = room_left() == 0;
       running_ = std::move(queue_.front());
       queue_.erase(queue_.begin());
       // Only this thread changes what it works at.
@@ -105,6 +108,8 @@ class threads_engine::thread_worker {
       if (current.work.count > 1) silent_since_ = now_ns();
       held.unlock();
       worker_.run(current.work, current.number);
+      if (was_full)
+        owner_.wakeup_.raise();  // if the chunk had been taken back, no result of it says that there is room
     }
   }
 

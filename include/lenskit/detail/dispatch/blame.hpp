@@ -24,8 +24,8 @@ class blame {
   /// charged with the death, if it has no further run. `late`: the worker was ended for that task. What is left
   /// unsettled is to be given to others.
   void settle(const std::shared_ptr<chunk>& work, worker_death& death, bool late) noexcept;
-  /// Counts a death, after what it had in hand has been settled. `stalled`: the worker was ended for standing still.
-  void count(worker_death& death, bool stalled) noexcept;
+  /// Counts a death, after what it had in hand has been settled. `late`: the worker was ended for a late task.
+  void count(worker_death& death, bool late) noexcept;
   void count_lost_spawner() noexcept { ++spawners_in_a_row_; }
 
   /// What it died of, if the pool is to be given up; and made into what callers get. Asks for memory.

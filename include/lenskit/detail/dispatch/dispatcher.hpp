@@ -34,8 +34,10 @@ struct dispatch_options {
   std::optional<std::chrono::nanoseconds> task_timeout{};
   int max_retries = 0;
   std::stop_token stop_token{};
-  /// The clock that decisions go by; null: the real one. For simulations.
+  /// The clock that decisions go by, and the processors that workers can run on; null and 0: the real ones. For
+  /// simulations.
   steady::time_point (*now)() = nullptr;
+  std::size_t processors = 0;
 };
 
 /// Advice to a consumer on how to go on feeding.
@@ -73,10 +75,11 @@ class dispatcher final : private engine_listener, private led_pool {
   [[nodiscard]] bool submit(std::shared_ptr<chunk> work) noexcept;
   /// Adds a task that failed before it could be submitted, likewise.
   void submit_failed(std::shared_ptr<chunk> work, const std::exception_ptr& failure) noexcept;
-  /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. False if nothing
-  /// is outstanding. Throws invoker_closed if the pool was shut down before they came, std::bad_alloc and
-  /// std::system_error, after which the next call goes on.
-  bool take(call_state& call, outcome_list& taken);
+  /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. Of a consumer that
+  /// `can_feed` it returns without any when the workers could use more: they must not run dry behind the one task that
+  /// everybody waits for. False if nothing is outstanding. Throws invoker_closed if the pool was shut down before they
+  /// came, std::bad_alloc and std::system_error, after which the next call goes on.
+  bool take(call_state& call, outcome_list& taken, bool can_feed = false);
   /// How to feed `call`. Takes the lock.
   [[nodiscard]] feeding_advice advise(const call_state& call);
   /// Drops a call: what has not started never will, what comes back is thrown away.
@@ -113,11 +116,13 @@ class dispatcher final : private engine_listener, private led_pool {
   void on_broken(std::string why) noexcept override;
 
   void lead(lock& held, bool attending) override;
-  [[nodiscard]] bool busy() const noexcept override { return roster_.outstanding() > 0; }
+  [[nodiscard]] bool busy() const noexcept override { return roster_.outstanding() > 0 || !roster_.backlog_empty(); }
   [[nodiscard]] bool closed() const noexcept override { return state_.closed; }
   void look_up() noexcept override { stop_if_requested(); }
   void give_up(const std::string& why) noexcept override { break_pool(blame_.verdict(why)); }
 
+  [[nodiscard]] bool hungry(const call_state& call) const noexcept;
+  [[nodiscard]] bool window_full(const call_state& call) const noexcept;
   void wait_for_news(lock& held, bool attending);
   [[nodiscard]] bool may_watch() const noexcept;
   void enforce_deadlines() noexcept;
@@ -127,6 +132,7 @@ class dispatcher final : private engine_listener, private led_pool {
   void rebalance() noexcept;
   void take_all_back(int worker, const call_state* of) noexcept;
   void take_back(int worker, chunk& work, std::uint32_t keep) noexcept;
+  [[nodiscard]] bool is_wanted(const call_state& call) const noexcept;
   void give_on(int worker, chunk& work) noexcept;
   void fail_everything(const std::exception_ptr& failure) noexcept;
   void break_pool(std::exception_ptr why) noexcept;
@@ -137,7 +143,6 @@ class dispatcher final : private engine_listener, private led_pool {
   const dispatch_options options_;
   const leadership::clock now_;
   const pid_t owner_;
-  const std::size_t processors_;
   const std::size_t at_once_;
 
   std::mutex mutex_;

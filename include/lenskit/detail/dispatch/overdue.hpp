@@ -27,30 +27,31 @@ class overdue {
                                                            steady::time_point now) noexcept;
   /// The worker is going to be ended for that task.
   void note_late(int worker, const worker_view::task& task) noexcept;
-  /// Whether a worker was ended for being late with this task.
+  /// Whether a worker was ended for being late, and for being late with this task.
+  [[nodiscard]] bool was_late(int worker) const noexcept;
   [[nodiscard]] bool was_late(int worker, std::uint64_t chunk, std::uint32_t position) const noexcept;
 
   /// Whether it is time to look for workers that stand still; then each is to be asked for once.
   [[nodiscard]] bool stall_look_due(steady::time_point now) noexcept;
-  /// Whether a worker has stood still for too long; told once. `has_work`: it has been given something.
+  /// Whether a worker has stood still for too long; if it goes on doing so, told again after as long. `has_work`: it
+  /// has been given something.
   [[nodiscard]] bool stalled(const worker_engine& engine, int worker, bool has_work) noexcept;
-  [[nodiscard]] bool was_stalled(int worker) const noexcept;
 
   /// The worker has been replaced.
   void reset(int worker) noexcept;
-  /// The leader meant to be back at `meant` and was not before `now`.
-  void note_absence(steady::time_point meant, steady::time_point now) noexcept;
+  /// The leader was away from `since` on, meant to be back at `meant` and was not before `now`.
+  void note_absence(steady::time_point since, steady::time_point meant, steady::time_point now) noexcept;
 
  private:
   struct record {
     std::optional<worker_view::task> late{};
     std::optional<worker_view::activity> seen{};  // when last looked at, if it was between tasks with work to do
     int unchanged = 0;                            // times in a row that it was seen so
-    bool stalled = false;                         // and was ended for it
   };
   struct gap {
     steady::time_point begin{};
-    steady::duration length{};
+    steady::time_point end{};
+    steady::duration forgotten{};  // before it
   };
   [[nodiscard]] steady::time_point due_at(const worker_view::task& task) const noexcept;
 

@@ -73,8 +73,10 @@ constexpr int looks_to_stall = 2;
 /// A leader that comes back so much later than it meant to was stopped, and probably everybody else was.
 constexpr nanoseconds absence = std::chrono::milliseconds(100);
 
-/// A rest that is shorter spares too few wake-ups, a longer one would be felt.
+/// A rest that is shorter spares too few wake-ups. One that is longer would be felt where tasks are suddenly shorter
+/// than those before them: while the leader rests nobody gives out more.
 constexpr nanoseconds shortest_rest = std::chrono::microseconds(100);
+constexpr nanoseconds longest_rest = std::chrono::milliseconds(4);
 constexpr double results_worth_a_rest = 1.5;  // at least, or it spares nothing
 
 /// What tasks must still cost for it to be worth taking them from their worker for an idle one.
