@@ -121,10 +121,11 @@ std::shared_ptr<chunk> roster::take_from(int worker, chunk& work) noexcept {
 }
 
 void roster::drop_waiting(const call_state& call) noexcept {
-  for (auto at = backlog_.begin(); at != backlog_.end();) {
-    auto& work = **at;
-    ++at;
-    if (work.call.get() == &call) backlog_.remove(work);
+  // Backwards: what has been removed knows no next one any more.
+  for (auto* each = backlog_.back(); each != nullptr;) {
+    auto* const before = each->queued.previous;
+    if (each->call.get() == &call) backlog_.remove(*each);
+    each = before;
   }
 }
 
