@@ -93,17 +93,24 @@ void dispatcher::submit_failed(std::shared_ptr<chunk> work, const std::exception
   out.fail(work, failure);
 }
 
-bool dispatcher::take(call_state& call, outcome_list& taken) {
+bool dispatcher::take(call_state& call, outcome_list& taken, bool has_more) {
   lock held(mutex_);
-  lead_.await(held, [&] { return call.out.has_outcomes() || call.out.empty() || state_.closed; });
+  lead_.await(held, [&] {
+    return call.out.has_outcomes() || call.out.empty() || state_.closed || (has_more && advice_for(call).wants_more());
+  });
   call.out.take(taken);
-  if (taken.empty() && !call.out.empty()) throw invoker_closed("invoker was shut down before all results had come");
-  return !taken.empty();
+  if (taken.empty() && !call.out.empty() && state_.closed)
+    throw invoker_closed("invoker was shut down before all results had come");
+  return !taken.empty() || !call.out.empty();
 }
 
 feeding_advice dispatcher::advise(const call_state& call) {
-  const auto& traits = engine_->traits();
   const lock held(mutex_);
+  return advice_for(call);
+}
+
+feeding_advice dispatcher::advice_for(const call_state& call) const noexcept {
+  const auto& traits = engine_->traits();
   feeding_advice advice;
   advice.chunk_tasks = call.pace.chunk_tasks(traits.longest_chunk);
   advice.hungry = (traits.deals_ahead && call.waiting < pace::queued_at_least * roster_.workers()) ||

@@ -128,7 +128,7 @@ task_stream::step task_stream::next_run() {
     if (step_taken == run_cursor::step::failure) return step::failure;
     feed();
     try {
-      if (!pool_->take(*call_, at_.parts())) return end_of_input();
+      if (!pool_->take(*call_, at_.parts(), options_.buffer_size == 0 && !input_ended())) return end_of_input();
     } catch (const invoker_closed&) {  // there is nothing more to come
       ended_ = true;
       throw;

@@ -54,6 +54,33 @@ steady::duration consume(Invoker& inv, const std::vector<std::chrono::microsecon
 
 }  // namespace
 
+TEST_CASE("K3: a task waits behind no long one while another worker is idle", "[serial]") {
+  ON_ENGINES_WITH_WORKERS(engine);
+  const std::size_t chunk = GENERATE(0U, 1U);
+  const bool in_order = GENERATE(true, false);
+  const auto [one, other] = GENERATE(table<std::size_t, std::size_t>({{0, 2}, {8, 9}}));
+  std::vector<std::chrono::microseconds> lengths(10, 0us);
+  lengths[one] = lengths[other] = 300ms;
+  auto options = on(engine, 2);
+  options.chunk_size = chunk;
+  invoker inv(0, sleeping(), options);
+  CHECK(is_once_within(450ms, [&] { return consume(inv, lengths, in_order); }));
+}
+
+
+TEST_CASE("K3: workers go on while the result that is next in order is not there yet", "[serial]") {
+  ON_ENGINES_WITH_WORKERS(engine);
+  const std::size_t chunk = GENERATE(0U, 1U);
+  const bool in_order = GENERATE(true, false);
+  // 100 ms for the first worker, and 40 tasks of 2 ms for each of the others meanwhile.
+  std::vector<std::chrono::microseconds> lengths(121, 2ms);
+  lengths[0] = 100ms;
+  auto options = on(engine, 4);
+  options.chunk_size = chunk;
+  invoker inv(0, sleeping(), options);
+  CHECK(is_once_within(140ms, [&] { return consume(inv, lengths, in_order); }));
+}
+
 TEST_CASE("K3: a dropped range starts nothing more", "[serial]") {
   ON_ENGINES_WITH_WORKERS(engine);
   // With short tasks first, many wait for the long ones in the chunks that follow.

@@ -44,6 +44,9 @@ struct feeding_advice {
   bool hungry = false;            ///< whether the workers could use another chunk soon
   bool window_full = false;       ///< whether enough is held for a consumer that set no limit of its own
   bool finished = false;          ///< whether the pool takes no more: it is stopped, broken or shut down
+
+  /// Of a consumer that sets no limit.
+  [[nodiscard]] bool wants_more() const noexcept { return hungry && !window_full && !finished; }
 };
 
 /// How far the tasks of a call are.
@@ -73,10 +76,11 @@ class dispatcher final : private engine_listener, private led_pool {
   [[nodiscard]] bool submit(std::shared_ptr<chunk> work) noexcept;
   /// Adds a task that failed before it could be submitted, likewise.
   void submit_failed(std::shared_ptr<chunk> work, const std::exception_ptr& failure) noexcept;
-  /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. False if nothing
-  /// is outstanding. Throws invoker_closed if the pool was shut down before they came, std::bad_alloc and
-  /// std::system_error, after which the next call goes on.
-  bool take(call_state& call, outcome_list& taken);
+  /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. Comes
+  /// back without any, too, if the call `has_more` tasks and the workers could use some: the outcome that is next may
+  /// be long in coming (K3). False if nothing is outstanding. Throws invoker_closed if the pool was shut down before
+  /// they came, std::bad_alloc and std::system_error, after which the next call goes on.
+  bool take(call_state& call, outcome_list& taken, bool has_more);
   /// How to feed `call`. Takes the lock.
   [[nodiscard]] feeding_advice advise(const call_state& call);
   /// Drops a call: what has not started never will, what comes back is thrown away.
@@ -118,6 +122,7 @@ class dispatcher final : private engine_listener, private led_pool {
   void look_up() noexcept override { stop_if_requested(); }
   void give_up(const std::string& why) noexcept override { break_pool(blame_.verdict(why)); }
 
+  [[nodiscard]] feeding_advice advice_for(const call_state& call) const noexcept;
   void wait_for_news(lock& held, bool attending);
   [[nodiscard]] bool may_watch() const noexcept;
   void enforce_deadlines() noexcept;
