@@ -247,7 +247,11 @@ void dispatcher::rebalance() noexcept {
     if (!plan) return;
     auto& from = roster_.of(plan->from);
     const auto before = from.waiting_tasks();
-    take_back(plan->from, *plan->work, plan->keep);
+    if (plan->all) {
+      take_all_back(plan->from, nullptr);
+    } else {
+      take_back(plan->from, *plan->work, plan->keep);
+    }
     if (from.waiting_tasks() >= before) from.spared_until = when + pace::behind_patience;
     feed_workers();
   }

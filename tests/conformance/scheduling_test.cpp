@@ -67,7 +67,6 @@ TEST_CASE("K3: a task waits behind no long one while another worker is idle", "[
   CHECK(is_once_within(450ms, [&] { return consume(inv, lengths, in_order); }));
 }
 
-
 TEST_CASE("K3: workers go on while the result that is next in order is not there yet", "[serial]") {
   ON_ENGINES_WITH_WORKERS(engine);
   const std::size_t chunk = GENERATE(0U, 1U);
@@ -117,7 +116,6 @@ TEST_CASE("K3: a dropped range starts nothing more", "[serial]") {
   CHECK(started.sum() - before <= workers);
 }
 
-
 TEST_CASE("K3: the next call waits only for what a dropped range was running", "[serial]") {
   ON_ENGINES_WITH_WORKERS(engine);
   invoker inv(0, sleeping(), on(engine, 2));
@@ -137,3 +135,68 @@ TEST_CASE("K3: the next call waits only for what a dropped range was running", "
   };
   CHECK(is_once_within(50ms, next_call));
 }
+
+TEST_CASE("a result is not kept back by a long task of the same chunk", "[serial]") {
+  ON_ENGINES_WITH_WORKERS(engine);
+  const std::size_t chunk = GENERATE(0U, 8U);
+  const std::size_t empty = chunk == 0 ? 20'000 : 0;  // before them, so that chosen chunks are long, too
+  // In front of the long one; or behind it, where nobody else can be busy with what comes next.
+  const std::size_t short_one = chunk == 8 ? GENERATE(0U, 1U) : 0U;
+  std::vector<std::chrono::microseconds> lengths(empty + 8, 200ms);
+  std::fill_n(lengths.begin(), empty, 0us);
+  lengths[empty + short_one] = 5ms;
+  lengths[empty + 1 - short_one] = 1s;
+  auto options = on(engine, 2);
+  options.chunk_size = chunk;
+  const auto first_result = [&] {
+    invoker inv(0, sleeping(), options);  // the long tasks of the one before would be in the way
+    auto start = steady::now();
+    for (const auto& each : inv.as_completed(lengths)) {
+      if (each.index >= empty) break;
+      start = steady::now();
+    }
+    return steady::now() - start;
+  };
+  CHECK(is_once_within(100ms, first_result));
+}
+
+#ifndef __SANITIZE_THREAD__
+TEST_CASE("K1: no task is started twice when deadlines end tasks at their length") {
+  constexpr auto deadline = 20ms;
+  constexpr int tasks = 300;
+  const std::size_t chunk = GENERATE(0U, 1U, 8U);
+  std::mt19937 random(1);
+  std::uniform_int_distribution<int> about(-1000, 1000);
+  std::vector<std::chrono::microseconds> lengths(tasks);
+  for (auto& each : lengths) each = deadline + std::chrono::microseconds(about(random));
+  shared_counters started(tasks);
+  auto options = on(lenskit::engine::processes, 4);
+  options.task_timeout = deadline;
+  options.chunk_size = chunk;
+  invoker inv(
+      0,
+      [&started, &lengths](int, std::size_t task) {
+        ++started[task];
+        std::this_thread::sleep_for(lengths[task]);
+        return task;
+      },
+      options);
+  std::size_t late = 0;
+  std::size_t next = 0;
+  for (const auto& each : inv.map_outcomes(std::views::iota(std::size_t{0}, std::size_t{tasks}))) {
+    if (each.has_error()) {
+      CHECK_THROWS_AS(each.value(), task_timeout);
+      ++late;
+    } else {
+      CHECK(each.value() == next);
+    }
+    ++next;
+  }
+  CHECK(next == tasks);
+  CHECK(late > 0);
+  for (std::size_t task = 0; task < tasks; ++task) {
+    INFO("task " << task << " of " << lengths[task].count() << " us");
+    CHECK(started[task] == 1);
+  }
+}
+#endif

@@ -71,8 +71,8 @@ class roster {
   /// A chunk waits, behind all others or in front of them.
   void enqueue(std::shared_ptr<chunk> work) noexcept;
   void enqueue_first(std::shared_ptr<chunk> work) noexcept;
-  /// Deals out waiting chunks, each to the worker with the least to do among those with room: as many orders as fit into
-  /// one dealing, which are valid until the next; empty if there is no such chunk, or no such worker.
+  /// Deals out waiting chunks, each to the worker with the least to do among those with room: as many orders as fit
+  /// into one dealing, which are valid until the next; empty if there is no such chunk, or no such worker.
   [[nodiscard]] std::span<order> deal(steady::time_point now) noexcept;
   /// A worker has nothing more to say of a chunk.
   std::shared_ptr<chunk> take_from(int worker, chunk& work) noexcept;
@@ -81,9 +81,11 @@ class roster {
   /// Nobody has anything.
   void clear() noexcept;
 
-  /// Tasks that should be taken from a worker for an idle one: all that is not begun but the first `keep`.
+  /// Tasks that should be taken from a worker for an idle one: all that it has not begun, or of `work` all but the
+  /// first `keep` of these.
   struct transfer_plan {
     int from = -1;
+    bool all = false;
     std::shared_ptr<chunk> work{};
     std::uint32_t keep = 0;
   };
@@ -102,6 +104,7 @@ class roster {
   [[nodiscard]] bool anybody_idle() const noexcept;
   [[nodiscard]] steady::duration patience() const noexcept;
   [[nodiscard]] double worth_of(const lane& in, steady::time_point now) const noexcept;
+  [[nodiscard]] bool held_up(const lane& in, steady::time_point now) const noexcept;
 
   const worker_engine& engine_;
   const std::size_t at_once_;
