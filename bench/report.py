@@ -1,4 +1,4 @@
-"""report.py RESULTS OUT [COMMAND]: gathers the lines of JSON in the directory RESULTS, prints T1 to T11 with the target
+"""report.py RESULTS OUT [COMMAND]: gathers the lines of JSON in the directory RESULTS, prints T1 to T13 with the target
 beside each, and writes OUT/results.md and, where matplotlib is installed, the plots of T11.
 """
 import collections

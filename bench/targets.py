@@ -1,4 +1,4 @@
-"""The targets T1 to T11: what is compared with what, and the ratio to reach.
+"""The targets T1 to T13: what is compared with what, and the ratio to reach.
 
 A figure is (case, name), or (case, [names]) for the best of several. The ratio is first / second; where less is better
 it must be at most the target.
@@ -74,6 +74,18 @@ RATIOS = [
 ]
 
 MEGABYTE = 1e6
+ENGINES = ("processes", "threads")
+MIXED = ("10 tasks, two long", "200 tasks, some long", "Pareto lengths, 2 workers", "Pareto lengths, 4 workers",
+         "Pareto lengths, 2 workers, busy")
+WAYS = [f"{chunks}, {call}" for chunks in ("", ", chunks of 1") for call in ("map", "as_completed")]
+
+
+def of_greedy(m, case, engine):
+    """The slowest way to call, but for 5 ms that a pool may take whatever it runs."""
+    slowest = max(m("T12", case, f"{engine}{way}") for way in WAYS)
+    return (slowest - 5e-3) / m("T12", case, "greedy queue")
+
+
 # Figures that are no ratio of two measurements: what, how it follows from medians, sense, limit, unit.
 FIGURES = [
     ("T4", "first result, small model", lambda m: m("T4", "small model", "lenskit") * 1e3, MOST, 1.0, "ms"),
@@ -85,6 +97,17 @@ FIGURES = [
       for kind in ("shared_array", "vector")],
     ("T5", "memory of a further worker",
      lambda m: (m("T5", "small model", "64 workers") - m("T5", "small model", "8 workers")) / 56 / 1e3, MOST, 150, "KB"),
+    *[("T12", f"{case}, {engine}, time less 5 ms, of a greedy queue",
+       lambda m, case=case, engine=engine: of_greedy(m, case, engine), MOST, 1.03, "")
+      for case in MIXED for engine in ENGINES],
+    *[("T13", f"{case}, {engine}", lambda m, case=case, engine=engine: m("T13", case, engine) * 1e3, MOST, limit, "ms")
+      for case, limit in (("chunks of 8, late", 5), ("chunks of 8, behind a long one, late", 5),
+                          ("chosen chunks, late", 5), ("a dropped range, next map late", 20)) for engine in ENGINES],
+    *[("T13", f"{case}, {engine}", lambda m, case=case, engine=engine: m("T13", case, engine), MOST, limit, what)
+      for case, limit, what in (("chunks of 8, before it", 0, "results"),
+                                ("chunks of 8, behind a long one, before it", 0, "results"),
+                                ("chosen chunks, before it", 0, "results"),
+                                ("a dropped range, started after it", 2, "tasks")) for engine in ENGINES],
 ]
 
 # T11: a growth exponent of 1 is linear; a little more is noise.

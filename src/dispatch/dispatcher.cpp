@@ -264,7 +264,11 @@ void dispatcher::rebalance() noexcept {
     if (!plan) return;
     auto& from = roster_.of(plan->from);
     const auto before = from.waiting_tasks();
-    take_back(plan->from, *plan->work, plan->keep);
+    if (plan->work) {
+      take_back(plan->from, *plan->work, plan->keep);
+    } else {
+      take_all_back(plan->from, nullptr);
+    }
     if (from.waiting_tasks() >= before || from.empty()) from.spared_until = when + pace::behind_patience;
     feed_workers();
   }

@@ -161,6 +161,15 @@ double roster::worth_of(const lane& in, steady::time_point now) const noexcept {
   return known > least ? known : 0;
 }
 
+// Whether it is in a task that is longer than those before it. It may be the last to come to what is next.
+bool roster::held_up(int worker, steady::time_point now) const noexcept {
+  const auto& in = of(worker);
+  if (engine_.look(worker, aspect::progress).between_tasks) return false;  // it has begun nothing
+  const std::chrono::duration<double, std::nano> behind = now - in.progressed_at;
+  constexpr double much_longer = 2;
+  return behind >= patience() && behind.count() >= much_longer * in.front()->call->pace.task_ns().value_or(0);
+}
+
 std::optional<roster::transfer_plan> roster::next_transfer(steady::time_point now) const noexcept {
   if (!backlog_.empty() || outstanding_ == 0 || !anybody_idle()) return std::nullopt;
   const lane* dearest = nullptr;
@@ -172,9 +181,10 @@ std::optional<roster::transfer_plan> roster::next_transfer(steady::time_point no
     }
   }
   if (dearest == nullptr) return std::nullopt;
-  // Half of what has not begun, from the back: the holder goes on with what comes first.
   transfer_plan plan;
   plan.from = static_cast<int>(dearest - lanes_.data());
+  if (held_up(plan.from, now)) return plan;
+  // Half of what has not begun, from the back: the holder goes on with what comes first.
   auto* last = dearest->back();
   while (last->returned()) last = last->queued.previous;
   plan.work = dearest->find(last->name);

@@ -81,7 +81,8 @@ class roster {
   /// Nobody has anything.
   void clear() noexcept;
 
-  /// Tasks that should be taken from a worker for an idle one: all that is not begun but the first `keep`.
+  /// Tasks that should be taken from a worker for an idle one: all that it has not begun, or, if `work` is set,
+  /// of that all but the first `keep` of these.
   struct transfer_plan {
     int from = -1;
     std::shared_ptr<chunk> work{};
@@ -102,6 +103,7 @@ class roster {
   [[nodiscard]] bool anybody_idle() const noexcept;
   [[nodiscard]] steady::duration patience() const noexcept;
   [[nodiscard]] double worth_of(const lane& in, steady::time_point now) const noexcept;
+  [[nodiscard]] bool held_up(int worker, steady::time_point now) const noexcept;
 
   const worker_engine& engine_;
   const std::size_t at_once_;
