@@ -68,7 +68,6 @@ MUTANTS = [
     ("chunk", "  given.first_index = work.first_index + work.base;", "  given.first_index = work.first_index;"),
     ("leadership", "  if (waiting_ > 0) changed_.notify_all();\n  if (!attended)", "  if (!attended)"),
     ("leadership", "  if (standing_in_) engine_.wake({});\n", ""),
-    ("leadership", "  if (!attended) work_added();\n", ""),
     ("overdue", "if (started < each.end) due =", "if (false) due ="),
     ("overdue", "if (started < each.begin) due = after(due, each.forgotten);", ""),
     ("overdue", "known.unchanged = seen && seen == known.seen ?", "known.unchanged = seen ?"),

@@ -108,20 +108,6 @@ TEST_CASE("a consumer that comes takes over from the attendant") {
   CHECK(led);
 }
 
-TEST_CASE("when a consumer goes with work left, the attendant takes it up") {
-  for (int round = 0; round < 100; ++round) {
-    scripted_pool pool(attended);
-    auto call = pool.open(d::result_order::of_completion);
-    pool.engine.works_by_itself = false;
-    for (int i = 0; i < 2; ++i) pool.submit(call, 1);
-    pool.engine.then([&] { pool.engine.run(0, 1); });
-    d::outcome_list first;
-    REQUIRE(pool.core.take(*call, first));
-    pool.engine.works_by_itself = true;
-    while (pool.core.counts(*call).settled < 2) std::this_thread::yield();
-  }
-}
-
 TEST_CASE("a shutdown from another thread ends every wait") {
   const int consumers = GENERATE(1, 3);
   const bool with_attendant = GENERATE(true, false);
