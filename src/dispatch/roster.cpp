@@ -82,9 +82,9 @@ int roster::roomiest() const noexcept {
   return best;
 }
 
-std::span<order> roster::deal(steady::time_point now) noexcept {
+std::span<order> roster::deal(steady::time_point now, std::size_t most) noexcept {
   std::size_t count = 0;
-  while (!backlog_.empty() && count < orders_.size()) {
+  while (!backlog_.empty() && count < std::min(most, orders_.size())) {
     const int worker = roomiest();
     if (worker < 0) break;
     orders_[count++] = give(worker, now);

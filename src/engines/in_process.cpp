@@ -18,9 +18,10 @@ void in_process_engine::send(std::span<order> orders) noexcept {
   full_.store(true, std::memory_order_relaxed);
 }
 
-std::optional<std::uint32_t> in_process_engine::take_back(int, std::uint64_t chunk, std::uint32_t) noexcept {
+std::optional<std::uint32_t> in_process_engine::take_back(int, std::uint64_t chunk, std::uint32_t keep) noexcept {
   const std::lock_guard held(mutex_);
-  if (!work_ || work_->chunk != chunk) return 1;  // it runs, or has run
+  if (running_.chunk == chunk) return worker_.take_back(running_.number, running_.count, keep);
+  if (!work_ || work_->chunk != chunk) return claim::most_tasks;  // it is over
   work_.reset();
   full_.store(false, std::memory_order_relaxed);
   return 0;
@@ -32,9 +33,12 @@ bool in_process_engine::wait(manner how, steady::time_point) {
   if (!work_) return false;
   const auto work = std::exchange(work_, std::nullopt);
   full_.store(false, std::memory_order_relaxed);
+  running_ = {work->chunk, worker_.expect(*work), work->count};
   held.unlock();
   const serving_scope serving(*this);
-  worker_.run(*work, worker_.expect(*work));
+  worker_.run(*work, running_.number);
+  held.lock();
+  running_ = {};
   return true;
 }
 

@@ -41,11 +41,10 @@ std::shared_ptr<d::chunk> tasks_of(const std::shared_ptr<d::call_state>& call, s
 
 // The next chunk goes to its worker, and on to the engine.
 int give_next(d::roster& who, scripted_engine& engine, d::steady::time_point now = start) {
-  auto next = who.next_order(now);
-  if (!next) return -1;
-  who.of(next->worker).unsent = 0;
-  const int worker = next->worker;
-  engine.send(std::span(&*next, 1));
+  const auto dealt = who.deal(now, 1);
+  if (dealt.empty()) return -1;
+  const int worker = dealt.front().worker;
+  engine.send(dealt);
   return worker;
 }
 
@@ -149,10 +148,9 @@ TEST_CASE("what waits of a call is dropped, wherever it stands, and nothing else
   engine.of[0].room = 8;
   const auto expected = static_cast<std::size_t>(5 - __builtin_popcount(pattern));
   std::size_t given = 0;
-  while (auto next = who.next_order(start)) {
+  while (!who.deal(start, 1).empty()) {
     CHECK(who.of(0).back()->call == other);
     who.take_from(0, *who.of(0).back());
-    who.of(0).unsent = 0;
     ++given;
   }
   CHECK(given == expected);

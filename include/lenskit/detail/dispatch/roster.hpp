@@ -54,6 +54,7 @@ class lane {
 /// Guarded by the dispatcher's lock. Asks for no memory once it is made, and throws nothing.
 class roster {
  public:
+  static constexpr std::size_t at_a_time = 16;
   /// `at_once`: workers that can run at the same time. Throws std::bad_alloc.
   roster(const worker_engine& engine, std::size_t at_once);
 
@@ -71,9 +72,10 @@ class roster {
   /// A chunk waits, behind all others or in front of them.
   void enqueue(std::shared_ptr<chunk> work) noexcept;
   void enqueue_first(std::shared_ptr<chunk> work) noexcept;
-  /// Deals out waiting chunks, each to the worker with the least to do among those with room: as many orders as fit
-  /// into one dealing, which are valid until the next; empty if there is no such chunk, or no such worker.
-  [[nodiscard]] std::span<order> deal(steady::time_point now) noexcept;
+  /// Deals out waiting chunks, each to the worker with the least to do among those with room: `most` orders, and no
+  /// more than fit into one dealing, which are valid until the next; empty if there is no such chunk, or no such
+  /// worker.
+  [[nodiscard]] std::span<order> deal(steady::time_point now, std::size_t most = at_a_time) noexcept;
   /// A worker has nothing more to say of a chunk.
   std::shared_ptr<chunk> take_from(int worker, chunk& work) noexcept;
   /// Nothing of a call waits any more.
@@ -112,7 +114,7 @@ class roster {
   std::size_t outstanding_ = 0;
   std::size_t busy_ = 0;  // workers that have something
   std::uint64_t next_name_ = 1;
-  std::array<order, 16> orders_{};  // of one dealing
+  std::array<order, at_a_time> orders_{};  // of one dealing
 };
 
 }  // namespace lenskit::detail

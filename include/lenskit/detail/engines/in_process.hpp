@@ -32,9 +32,16 @@ class in_process_engine final : public worker_engine {
  private:
   const engine_traits traits_{.longest_chunk = 1, .deals_ahead = false};
   local_worker worker_;
-  std::mutex mutex_;                // of the next two: a leader may be on its way while a consumer gives up
+  struct running {
+    std::uint64_t chunk = 0;  // 0: none
+    std::uint32_t number = 0;
+    std::uint32_t count = 0;
+  };
+
+  std::mutex mutex_;                // of what follows: a leader may be on its way while a consumer gives up
   std::optional<assignment> work_;  // sent, not yet begun
-  std::atomic<bool> full_{false};   // whether there is any
+  running running_{};
+  std::atomic<bool> full_{false};  // whether there is any
   std::list<results_event> results_;
 };
 

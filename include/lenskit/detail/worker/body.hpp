@@ -10,7 +10,7 @@ namespace lenskit::detail {
 class reader;
 class recorder;
 
-/// A model and a function that wait for tasks. The typed one is in `invoker.hpp`.
+/// A model and a function that wait for tasks. The typed one is in `typed_tasks.hpp`.
 class workplace {
  public:
   virtual ~workplace() = default;
