@@ -326,7 +326,7 @@ std::list<death_event> staff::describe_death(int worker, worker_slot& slot) {
   std::list<death_event> made(1);
   made.front().worker = worker;
   auto& death = made.front().death;
-  death.room.resize(2);
+  death.room.resize(3);
   death.pid = slot.pid;
   logs_.forget(worker);
   slot.reports->finish();

@@ -351,7 +351,7 @@ inline void simulated_engine::die(int number) {
   auto& one = at(number);
   d::worker_death death;
   death.pid = number + 1;
-  death.room.resize(2);
+  death.room.resize(3);
   death.ended_by_pool = one.end_requested;
   death.lost_with_spawner = one.lost;
   death.start_error = one.start_error;

@@ -98,7 +98,7 @@ class scripted_engine final : public d::worker_engine {
     auto& dead = at(number);
     death.pid = 100 + number;
     death.ended_by_pool = dead.ended.has_value();
-    death.room.resize(2);
+    death.room.resize(3);
     if (!dead.has.empty() && dead.has.front().begun > 0) {
       const auto& one = dead.has.front();
       death.will = {one.work.chunk, one.sent, one.finished, one.begun, one.limit, values(one, one.sent), 0};

@@ -30,7 +30,7 @@ struct worker_death {
   bool ended_by_pool = false;      ///< `end_worker` did it
   bool lost_with_spawner = false;  ///< what forks the workers is gone, and this one with it
   int start_error = 0;             ///< errno of the fork, if the worker never lived
-  outcome_list room{};             ///< two parts, for what is to be said of the chunk in hand
+  outcome_list room{};             ///< three parts, for what is to be said of the chunk in hand
 };
 
 /// Results of a chunk, as an engine keeps them until it reports.
