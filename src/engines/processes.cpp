@@ -291,6 +291,8 @@ bool processes_engine::take_messages(worker_slot& slot, int worker) {
     part.worker_pid = slot.pid;
     // What a task has logged is heard before its result.
     slot.reports->drain_until(event.head.reports);
+    slot.received_of = event.head.chunk;
+    slot.received = event.head.offset + event.head.count;
     events_.splice(events_.end(), spare_);
     slot.harvest_at = steady::now() + pace::harvest_after;
   }
@@ -331,9 +333,11 @@ void processes_engine::harvest_silent() {
     slot->harvest_at = chunk != 0 ? now + pace::harvest_after : steady::time_point::max();
     const auto finished = block.claim_in_hand().finished.load(std::memory_order_acquire);
     if (chunk == 0 || (chunk == slot->harvested_of && finished == slot->harvested)) continue;
+    auto results = harvest(block, worker, slot->pid);
+    // What it sent before them may still wait in the connection, and comes first.
+    if (!results.empty() && results.front().head.offset > slot->received_up_to(results.front().head.chunk)) continue;
     slot->harvested_of = chunk;
     slot->harvested = finished;
-    auto results = harvest(block, worker, slot->pid);
     if (!results.empty()) slot->reports->drain();
     events_.splice(events_.end(), results);
   }

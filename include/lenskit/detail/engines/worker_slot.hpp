@@ -34,6 +34,10 @@ struct worker_slot {
     handle.signal(number);
   }
 
+  [[nodiscard]] std::uint32_t received_up_to(std::uint64_t chunk) const noexcept {
+    return chunk == received_of ? received : 0;
+  }
+
   connection link;
   std::atomic<bool> running{false};      // it has been heard of; before, what is sent waits in the connection
   std::atomic<bool> unreachable{false};  // nothing can be sent to it any more
@@ -56,6 +60,8 @@ struct worker_slot {
   steady::time_point harvest_at = steady::time_point::max();  // when to fetch what its task keeps back
   std::uint32_t harvested = 0;                                // position up to which that has been done ...
   std::uint64_t harvested_of = 0;                             // ... of this chunk
+  std::uint32_t received = 0;                                 // the same of what it has sent ...
+  std::uint64_t received_of = 0;                              // ... of this chunk, the last that it has sent any of
 
   std::mutex mutex;  // of the next
   process handle{};
