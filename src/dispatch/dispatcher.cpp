@@ -94,9 +94,10 @@ void dispatcher::submit_failed(std::shared_ptr<chunk> work, const std::exception
 }
 
 bool dispatcher::take(call_state& call, outcome_list& taken, bool has_more) {
+  const bool feeds = has_more && engine_->traits().deals_ahead;  // else the worker is this thread
   lock held(mutex_);
   lead_.await(held, [&] {
-    return call.out.has_outcomes() || call.out.empty() || state_.closed || (has_more && advice_for(call).wants_more());
+    return call.out.has_outcomes() || call.out.empty() || state_.closed || (feeds && advice_for(call).wants_more());
   });
   call.out.take(taken);
   if (taken.empty() && !call.out.empty() && state_.closed)
