@@ -1,6 +1,9 @@
 // T12: tasks of mixed lengths against a greedy shared queue, which hands the next task to whoever is free. Its time
-// follows from the lengths alone. A shared counter and threads that draw from it are the limit: what the machine adds.
+// follows from the lengths alone. A shared counter and threads or processes that draw from it are the limit: what the
+// machine adds.
+#include <support/child.hpp>
 #include <support/contest.hpp>
+#include <support/shared.hpp>
 #include <support/timed_task.hpp>
 #include <support/work.hpp>
 
@@ -50,6 +53,22 @@ double seconds_by_counter(const std::vector<job>& jobs, int workers) {
   });
 }
 
+// The same by forked processes, which a loaded machine treats otherwise than threads.
+double seconds_by_counter_of_processes(const std::vector<job>& jobs, int workers) {
+  const bench::shared<std::atomic<std::size_t>> next;
+  return bench::seconds_of([&] {
+    std::vector<bench::child> processes;
+    for (int worker = 0; worker < workers; ++worker) {
+      processes.emplace_back([&] {
+        for (auto i = (*next)++; i < jobs.size(); i = (*next)++) bench::keep(task(no_model{}, jobs[i]));
+      });
+    }
+    for (auto& each : processes) {
+      if (!each.succeeded()) throw std::runtime_error("a process failed");
+    }
+  });
+}
+
 template <class Pool>
 double seconds_by_map(Pool& pool, const std::vector<job>& jobs) {
   std::size_t next = 0;
@@ -81,6 +100,7 @@ void compare(const std::string& what, const std::vector<double>& lengths, int wo
   bench::contest contest("T12", what, "s");
   contest.add("greedy queue", [&] { return bench::greedy_makespan(lengths, workers); });
   contest.add("shared counter", [&] { return seconds_by_counter(jobs, workers); });
+  contest.add("shared counter, processes", [&] { return seconds_by_counter_of_processes(jobs, workers); });
   using pool = lenskit::invoker<no_model, std::remove_const_t<decltype(task)>>;
   std::vector<std::unique_ptr<pool>> pools;
   for (const auto& [engine, engine_name] :
