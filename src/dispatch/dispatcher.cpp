@@ -104,9 +104,10 @@ void dispatcher::submit_failed(std::shared_ptr<chunk> work, const std::exception
 
 bool dispatcher::take(call_state& call, outcome_list& taken, bool can_feed) {
   lock held(mutex_);
+  const bool feeds = can_feed && engine_->traits().deals_ahead;
   lead_.await(held, [&] {
     if (call.out.has_outcomes() || call.out.empty() || state_.closed) return true;
-    return can_feed && hungry(call) && !window_full(call);
+    return feeds && hungry(call) && !window_full(call);
   });
   call.out.take(taken);
   if (taken.empty() && !call.out.empty() && state_.closed)

@@ -24,10 +24,6 @@ struct worker_slot {
     return chunk == received_of ? received : 0;
   }
 
-  [[nodiscard]] std::uint32_t received_up_to(std::uint64_t chunk) const noexcept {
-    return chunk == received_of ? received : 0;
-  }
-
   connection link;
   std::atomic<bool> running{false};      // it has been heard of; before, what is sent waits in the connection
   std::atomic<bool> unreachable{false};  // nothing can be sent to it any more
