@@ -91,7 +91,7 @@ class [[nodiscard]] map_range {
 
   /// Goes to the first result, or on from one that threw; else stays where it is.
   [[nodiscard]] iterator begin() {
-    if (!current_ && !ended_) advance();
+    if ((!current_ || !stream_) && !ended_) advance();
     return iterator(this);
   }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
@@ -112,9 +112,9 @@ class [[nodiscard]] map_range {
   // Whether values that follow one another are taken without a call for each: the shortest tasks take less than that.
   static constexpr bool goes_on_by_itself = detail::wire_bitwise<T> && std::is_trivially_copy_assignable_v<T>;
 
-  // A pointer into the stream that stayed behind would be read by the range that was moved from.
+  // A pointer into the stream that stayed behind would be read by the range that was moved from. What is left of the
+  // current value goes with the range: without a stream nobody gets at it.
   void let_go() noexcept {
-    current_.reset();
     next_ = behind_ = nullptr;
     ended_ = false;
   }
