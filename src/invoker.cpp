@@ -20,7 +20,8 @@ constexpr int default_most_workers = 4;  // LensKit's
 
 lenskit::engine choose_engine(const invoker_options& options, int n_jobs) {
   if (options.engine != lenskit::engine::automatic) return options.engine;
-  return n_jobs == 1 ? lenskit::engine::in_process : lenskit::engine::processes;
+  const bool takes_processes = options.task_timeout || options.max_retries > 0;
+  return n_jobs == 1 && !takes_processes ? lenskit::engine::in_process : lenskit::engine::processes;
 }
 
 int choose_n_jobs(const invoker_options& options) {

@@ -41,7 +41,6 @@ void blame::settle(const std::shared_ptr<chunk>& work, worker_death& death, bool
   charged_again_ = false;
   // Positions of a will count from where the worker's part of the chunk begins.
   const auto given = work->limit - work->base;
-  if (will.base > work->settled - work->base && will.base <= given) charge_lost(work, death);
   const auto done_before = work->settled - work->base;
   if (will.base <= done_before && will.finished > done_before && will.finished <= given) {
     outcome_list saved;
@@ -73,20 +72,6 @@ void blame::settle(const std::shared_ptr<chunk>& work, worker_death& death, bool
     part.failure = failure_of<worker_died>(std::move(failure), std::move(death.report));
   }
   out.settle(work, std::move(death.room));
-}
-
-// Tasks whose results were sent and cannot be read have been run, and are not run again (K1).
-void blame::charge_lost(const std::shared_ptr<chunk>& work, worker_death& death) noexcept {
-  outcome_list lost;
-  lost.splice(lost.end(), death.room, death.room.begin());
-  task_failure failure;
-  failure.index = static_cast<std::size_t>(work->first_index + work->settled);
-  failure.worker_pid = death.pid;
-  auto& part = lost.front();
-  part.count = death.will.base - (work->settled - work->base);
-  part.failure = failure_of<worker_died>(std::move(failure), death_report());
-  work->call->out.settle(work, std::move(lost));
-  work->deaths = 0;
 }
 
 // What was never forked, or lost with its spawner, is no proof that tasks kill; nor is what the pool ended for a late

@@ -14,7 +14,6 @@
 #include <utility>
 
 namespace lenskit::detail {
-
 namespace {
 
 // To count the processors takes a file: once is enough.
@@ -287,11 +286,6 @@ void dispatcher::take_all_back(int worker, const call_state* of) noexcept {
 void dispatcher::take_back(int worker, chunk& work, std::uint32_t keep) noexcept {
   const auto position = engine_->take_back(worker, work.name, keep);
   if (position) on_taken_back(worker, work.name, *position);
-}
-
-// Whether what is left of a call is to be run. If not, nothing of it is split, for which only the leader has spares.
-bool dispatcher::is_wanted(const call_state& call) const noexcept {
-  return !call.abandoned && !state_.stopped && !state_.broken;
 }
 
 // Tasks from `position` on, counted from where the worker's part of the chunk begins, will never begin there.

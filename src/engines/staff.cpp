@@ -1,4 +1,5 @@
 #include <lenskit/detail/engines/event_source.hpp>
+#include <lenskit/detail/engines/obituary.hpp>
 #include <lenskit/detail/engines/staff.hpp>
 #include <lenskit/detail/log/levels.hpp>
 #include <lenskit/detail/os/channel.hpp>
@@ -26,15 +27,6 @@ constexpr auto spawner_patience = 5s;
 
 // Starts that fail in a row, with growing pauses, while there is no worker, before the pool is given up: seconds.
 constexpr int most_failed_starts = 8;
-
-std::string summary_of(const worker_death& death) {
-  const auto& report = death.report;
-  if (death.start_error != 0) return fmt::format("a worker could not be forked: {}", std::strerror(death.start_error));
-  if (report.signal) return fmt::format("worker {}: signal {}", death.pid, *report.signal);
-  if (death.lost_with_spawner) return fmt::format("worker {}: lost with the spawner of the workers", death.pid);
-  if (report.exit_code) return fmt::format("worker {}: exit code {}", death.pid, *report.exit_code);
-  return fmt::format("worker {}: ended in an unknown way", death.pid);
-}
 
 }  // namespace
 
@@ -147,10 +139,6 @@ void staff::prepare_replacements(bool stopping) noexcept {
       start_failed(error.what());
     }
   }
-}
-
-bool staff::missing() const noexcept {
-  return std::any_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
 }
 
 void staff::seat_prepared(int worker) noexcept {
@@ -332,11 +320,7 @@ std::list<death_event> staff::describe_death(int worker, worker_slot& slot) {
   slot.reports->finish();
   death.report.log_tail = slot.reports->last_lines();
   if (const auto crash = slot.reports->crash()) death.stack = describe_crash(*crash);
-  death.report.signal = slot.status->signal;
-  death.report.exit_code = slot.status->exit_code;
-  death.report.core_dumped = slot.status->core_dumped;
-  death.report.stopped = slot.status->stopped;
-  death.report.peak_memory = slot.status->peak_memory;
+  tell_status(death.report, *slot.status);
   death.ended_by_pool = slot.end_requested;
   death.start_error = slot.start_error;
   death.report.probably_out_of_memory =

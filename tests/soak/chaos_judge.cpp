@@ -137,6 +137,7 @@ void judge::judge_failure(const call& of, const item& what, const std::exception
   try {
     std::rethrow_exception(failure);
   } catch (const worker_died& death) {
+    if (!fate.throws.empty() && check_name(death)) return;  // it threw one itself
     if (death.index() != what.index) wrong("the death of another task");
     if (!verdict_on(of, what).may_die) return spend_stray(of, what, describe(failure));
     const bool as_it_should =

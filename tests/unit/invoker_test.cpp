@@ -175,3 +175,13 @@ TEST_CASE("workers that outnumber the processors do not displace one another", "
   for (const int each : policies_of(processors + 1)) CHECK(each == expected);
   for (const int each : policies_of(processors)) CHECK(each == own);
 }
+
+TEST_CASE("one worker is a process where an option asks for what only processes can do", "[no_tsan]") {
+  const auto same = [](int, int x) { return x; };
+  CHECK(lenskit::invoker(0, same, 1).engine() == lenskit::engine::in_process);
+  lenskit::invoker_options late{.n_jobs = 1};
+  late.task_timeout = std::chrono::seconds(5);
+  CHECK(lenskit::invoker(0, same, late).engine() == lenskit::engine::processes);
+  lenskit::invoker_options again{.n_jobs = 1, .max_retries = 1};
+  CHECK(lenskit::invoker(0, same, again).map(std::vector{1, 2}).collect() == std::vector{1, 2});
+}

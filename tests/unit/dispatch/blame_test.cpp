@@ -71,19 +71,6 @@ TEST_CASE("of a will only what has not been told yet is taken") {
   CHECK(held.work->parts.front().count == 2);
 }
 
-TEST_CASE("K1: tasks whose results were sent and cannot be read fail, and are not run again") {
-  held_chunk held;
-  d::blame of(1, 5, std::nullopt);
-  auto death = died_with(2, 4, 5);
-  of.settle(held.work, death, false);
-  CHECK(held.work->settled == 7);  // two lost, two saved; the one that ran may run again
-  REQUIRE(held.work->parts.size() == 2);
-  CHECK(held.work->parts.front().count == 2);
-  CHECK(held.work->parts.front().failure != nullptr);
-  CHECK(held.work->parts.back().count == 2);
-  CHECK(held.work->parts.back().failure == nullptr);
-}
-
 TEST_CASE("a will that claims more than was given, or a task that was not the worker's, charges nobody wrongly") {
   held_chunk held;
   d::blame of(1, 0, std::nullopt);

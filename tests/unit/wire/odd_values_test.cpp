@@ -381,24 +381,6 @@ TEST_CASE("V1: an object that is given by its base is refused, not cut off", "[w
   CHECK(trip(sent).wings == 2);
 }
 
-TEST_CASE("V2: why a type cannot travel is told apart", "[wire]") {
-  struct has_base : constant {
-    int more;
-  };
-  union either {
-    int number;
-    std::string text;
-    ~either() {}
-  };
-  STATIC_REQUIRE(refusal_of<std::unique_ptr<int[]>> == refusal::unsized);
-  STATIC_REQUIRE(refusal_of<std::vector<has_base>> == refusal::aggregate);
-  STATIC_REQUIRE(refusal_of<std::map<int, either>> == refusal::aggregate);
-  STATIC_REQUIRE(refusal_of<std::unique_ptr<std::mutex>> == refusal::immovable);
-  STATIC_REQUIRE(refusal_of<std::optional<std::exception>> == refusal::polymorphic);
-  STATIC_REQUIRE(refusal_of<std::function<void()>> == refusal::closed);
-  STATIC_REQUIRE(refusal_of<std::pair<int, const char*>> == refusal::dangles);
-}
-
 TEST_CASE("V1: exported classes keep their type in a container of owners, others are refused", "[wire]") {
   std::vector<std::shared_ptr<animal>> zoo{std::make_shared<bird>(), std::make_shared<animal>()};
   const auto arrived = trip(zoo);

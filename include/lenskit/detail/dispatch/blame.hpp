@@ -34,8 +34,6 @@ class blame {
   [[nodiscard]] std::exception_ptr verdict(const std::string& why) const noexcept;
 
  private:
-  void charge_lost(const std::shared_ptr<chunk>& work, worker_death& death) noexcept;
-
   static constexpr std::size_t remembered = 10;
 
   const int most_deaths_;

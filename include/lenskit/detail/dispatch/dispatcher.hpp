@@ -132,7 +132,10 @@ class dispatcher final : private engine_listener, private led_pool {
   void rebalance() noexcept;
   void take_all_back(int worker, const call_state* of) noexcept;
   void take_back(int worker, chunk& work, std::uint32_t keep) noexcept;
-  [[nodiscard]] bool is_wanted(const call_state& call) const noexcept;
+  // Whether what is left of a call is to be run. If not, nothing of it is split, for which only the leader has spares.
+  [[nodiscard]] bool is_wanted(const call_state& call) const noexcept {
+    return !call.abandoned && !state_.stopped && !state_.broken;
+  }
   void give_on(int worker, chunk& work) noexcept;
   void fail_everything(const std::exception_ptr& failure) noexcept;
   void break_pool(std::exception_ptr why) noexcept;

@@ -8,6 +8,7 @@
 #include <lenskit/detail/os/poller.hpp>
 #include <lenskit/detail/worker/journal.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <list>
 #include <memory>
@@ -104,7 +105,9 @@ class staff {
 
   /// Throws if it would not leave `spare` descriptors.
   [[nodiscard]] seat make_seat(int worker, int spare);
-  [[nodiscard]] bool missing() const noexcept;
+  [[nodiscard]] bool missing() const noexcept {
+    return std::any_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
+  }
   [[nodiscard]] bool may_start() const noexcept { return hiring_.unanswered < hiring_.at_once; }
   void watch(int worker);
   [[nodiscard]] std::unique_ptr<spawner> hire_everybody();

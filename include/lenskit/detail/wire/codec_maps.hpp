@@ -1,6 +1,7 @@
 // Sets and maps of the standard library.
 #pragma once
 
+#include <lenskit/detail/wire/allocator_part.hpp>
 #include <lenskit/detail/wire/codec.hpp>
 #include <lenskit/detail/wire/codec_sequences.hpp>
 
