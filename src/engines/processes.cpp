@@ -193,6 +193,7 @@ bool processes_engine::wait(manner how, steady::time_point until) {
   if (auto warning = staff_.take_warning(); !warning.empty()) log_delivery::say(severity::warning, warning);
   refresh_levels_if_due();
   until = std::min({until, staff_.deadline(stopping_), next_harvest()});
+  staff_.hear_new_spawner();
   collect(until, how == manner::stand_in);
   harvest_silent();
   staff_.bury_the_dead(deaths_, [this](int worker) { hear_out(worker); });

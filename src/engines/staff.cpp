@@ -21,7 +21,6 @@ namespace lenskit::detail {
 namespace {
 
 using namespace std::chrono_literals;
-
 // How long the spawner may take to report a death that the parent has already seen.
 constexpr auto spawner_patience = 5s;
 
@@ -209,6 +208,7 @@ void staff::replace_spawner() noexcept try {
 void staff::install_spawner() noexcept {
   spawner_ = std::move(next_spawner_);
   spawner_gone_ = spawner_proven_ = loss_told_ = false;
+  unheard_ = true;
   try {
     for (int worker = 0; worker < size(); ++worker) {
       auto& ready = prepared_[static_cast<std::size_t>(worker)].slot;
@@ -224,13 +224,13 @@ void staff::install_spawner() noexcept {
 
 void staff::suspect(int worker) noexcept {
   for (int each = 0; each < size(); ++each) spawner_proven_ |= journals_.of(each).ready.load() != 0;
-  const auto* slot = at(worker);
-  if (!spawner_proven_ || (slot != nullptr && !slot->running)) spawner_gone_ = true;
+  if (!spawner_proven_ || (at(worker) != nullptr && !at(worker)->running)) spawner_gone_ = true;
 }
 
 // ---- hearing -------------------------------------------------------------------------------------------------------
 
 steady::time_point staff::deadline(bool stopping) const noexcept {
+  if (unheard_) return steady::time_point{};
   if ((spawner_gone_ || next_spawner_ || lost_ != 0) && !stopping) return steady::time_point{};  // to be mended
   auto next = steady::time_point::max();
   for (std::size_t worker = 0; worker < slots_.size(); ++worker) {
@@ -248,6 +248,7 @@ steady::time_point staff::deadline(bool stopping) const noexcept {
 }
 
 void staff::hear_spawner() {
+  unheard_ = false;
   while (auto news = spawner_->next()) {
     auto* slot = news->slot >= 0 && news->slot < size() ? at(news->slot) : nullptr;
     const bool answers = news->what == spawner_event::kind::started || news->what == spawner_event::kind::failed;
@@ -277,7 +278,7 @@ bool staff::meet(int worker) {
   if (slot.reports) return true;
   constexpr int moment_ms = 5;
   pollfd news{spawner_->fd(), POLLIN, 0};
-  if (!spawner_gone_ && sys::poll(&news, 1, moment_ms) > 0) hear_spawner();
+  if (!spawner_gone_ && (unheard_ || sys::poll(&news, 1, moment_ms) > 0)) hear_spawner();
   return slot.reports != nullptr;
 }
 

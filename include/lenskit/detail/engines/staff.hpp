@@ -43,6 +43,10 @@ class staff {
   [[nodiscard]] std::uint64_t starts() const noexcept { return starts_; }
 
   void hear_spawner();
+  /// The same, if a spawner is new: no descriptor tells of what it has said while it was made.
+  void hear_new_spawner() {
+    if (unheard_) hear_spawner();
+  }
   void notice_end(int worker) noexcept;
   /// A worker may speak before the spawner has told that it runs: what it logged cannot be heard until then. False if
   /// there is no news of it yet.
@@ -135,6 +139,7 @@ class staff {
   std::uint64_t starts_ = 0;
   bool spawner_gone_ = false;
   bool loss_told_ = false;       // of that spawner
+  bool unheard_ = false;         // it has told of workers while it was made
   bool spawner_proven_ = false;  // one of its workers has been ready
   std::atomic<int> lost_{0};     // errno of a descriptor that the program has closed
   std::string broken_;
