@@ -330,6 +330,8 @@ void processes_engine::harvest_silent() {
   for (int worker = 0; worker < staff_.size(); ++worker) {
     auto* slot = staff_.at(worker);
     if (slot == nullptr || !slot->reports || now < slot->harvest_at.load()) continue;
+    constexpr int looks_between = 64;
+    if (++slot->silent_looks % looks_between == 0 && slot->handle.is_headless()) staff_.kill(*slot);
     const auto& block = journal_.of(worker);
     const auto chunk = block.chunk.load(std::memory_order_acquire);
     // With nothing in hand it sends by itself; it is looked at again once it has been given something.
@@ -341,7 +343,10 @@ void processes_engine::harvest_silent() {
     if (!results.empty() && results.front().head.offset > slot->received_up_to(results.front().head.chunk)) continue;
     slot->harvested_of = chunk;
     slot->harvested = finished;
-    if (!results.empty()) slot->reports->drain();
+    if (results.empty()) continue;
+    // What these tasks have logged is heard before their results.
+    slot->reports->drain();
+    log_delivery::wait_for_all();
     events_.splice(events_.end(), results);
   }
 }

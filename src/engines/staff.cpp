@@ -41,7 +41,6 @@ staff::staff(worker_program& program, journal& journals, poller& events, attenda
   if (spawner_gone_) throw_errno("cannot watch the workers", EMFILE);
   hear_spawner();
 }
-
 // ---- hiring --------------------------------------------------------------------------------------------------------
 
 staff::seat staff::make_seat(int worker, int spare) {

@@ -4,6 +4,9 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <array>
+#include <cstdio>
+#include <string_view>
 
 namespace lenskit::detail {
 
@@ -22,6 +25,21 @@ bool process::signal(int signal) const noexcept {
 void process::signal_group(int signal) const noexcept {
   constexpr unsigned to_group = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
   if (pidfd_) sys::retry([&]() noexcept { return sys::pidfd_send_signal(pidfd_.get(), signal, to_group); });
+}
+
+bool process::is_headless() const noexcept {
+  if (!pidfd_ || wait_ended(steady::time_point{})) return false;
+  std::array<char, 32> path{};
+  std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid_));
+  const descriptor file(sys::open(path.data(), O_RDONLY));
+  if (!file) return false;
+  std::array<char, 128> text{};  // "pid (name of at most 15) state ..."
+  const auto got = sys::read(file.get(), text.data(), text.size());
+  if (got <= 0) return false;
+  const std::string_view seen(text.data(), static_cast<std::size_t>(got));
+  const auto name_end = seen.rfind(") ");
+  return name_end != std::string_view::npos && name_end + 2 < seen.size() && seen[name_end + 2] == 'Z' &&
+         !wait_ended(steady::time_point{});
 }
 
 bool process::wait_ended(steady::time_point deadline) const noexcept {

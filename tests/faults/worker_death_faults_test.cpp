@@ -366,3 +366,20 @@ TEST_CASE("W8: the error says which task died of what, after how long, with how 
 }
 
 #endif
+
+TEST_CASE("W2: a worker whose first thread ends beside others costs its task", "[no_tsan]") {
+  lenskit::invoker inv(0,
+                       [](int, int x) {
+                         if (x == 1) {
+                           std::thread([] {
+                             for (;;) ::pause();
+                           }).detach();
+                           ::syscall(SYS_exit, 5);
+                         }
+                         return x;
+                       },
+                       {.n_jobs = 1, .engine = lenskit::engine::processes});
+  int index = 0;
+  for (const auto& each : inv.map_outcomes(std::views::iota(0, 4))) CHECK(each.has_value() == (index++ != 1));
+  CHECK(index == 4);
+}

@@ -46,6 +46,7 @@ struct worker_slot {
   int start_error = 0;             // errno of the fork, if it never lived
   bool told = false;               // of its death
   bool writable = false;           // its stream has room again
+  int silent_looks = 0;            // for that
   std::uint32_t harvested = 0;     // position up to which that has been done ...
   std::uint64_t harvested_of = 0;  // ... of this chunk
   std::uint32_t received = 0;      // the same of what it has sent ...

@@ -38,6 +38,9 @@ class process {
   bool signal(int signal) const noexcept;
   /// The same for the group that it leads or led, dead or not. Nothing happens before Linux 6.9.
   void signal_group(int signal) const noexcept;
+  /// Whether its first thread has ended and others have not, so that it may never end by itself (W2). False where /proc
+  /// does not tell.
+  [[nodiscard]] bool is_headless() const noexcept;
   /// Waits until the process has ended; false if it had not by `deadline`.
   [[nodiscard]] bool wait_ended(steady::time_point deadline) const noexcept;
   /// Whether a child was stopped or went on since this was last asked: true and false; nothing if neither.
