@@ -47,6 +47,7 @@ dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options o
 dispatcher::~dispatcher() {
   if (own_process()) {
     shut_down();
+    for (const auto& call : calls_) call->out.abandon();  // chunks and their call hold each other
     return;
   }
   // A fork of user code ends with a copy of the parent's pool: its thread and its workers are not ours to end.

@@ -25,6 +25,9 @@ struct held_chunk {
     work->settled = work->base = 3;
     call->out.add(work);
   }
+  ~held_chunk() { call->out.abandon(); }  // they hold each other
+  held_chunk(const held_chunk&) = delete;
+  held_chunk& operator=(const held_chunk&) = delete;
   std::shared_ptr<d::call_state> call = std::make_shared<d::call_state>(
       d::call_plan(0, d::result_order::of_completion, d::next_call_seed()), std::size_t{1});
   std::shared_ptr<d::chunk> work = d::make_chunk();
