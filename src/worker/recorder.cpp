@@ -62,7 +62,11 @@ void recorder::open_run() {
   run_position_ = position_;
   results_.put(run_head{0, run_kind::values});
   block_.run_position.store(run_position_, std::memory_order_relaxed);
-  block_.run_at.store(run_at_, std::memory_order_relaxed);
+  block_.run_at.store(run_at_, std::memory_order_release);
+}
+
+std::unique_lock<std::mutex> recorder::keep_reader_out() {
+  return options_.sending != nullptr ? std::unique_lock(*options_.sending) : std::unique_lock<std::mutex>();
 }
 
 void recorder::close_run() noexcept {
@@ -70,12 +74,17 @@ void recorder::close_run() noexcept {
   const run_head head{position_ - run_position_, run_kind::values};
   std::memcpy(results_.data() + run_at_, &head, sizeof head);
   run_at_ = journal_block::no_run;
+  // Behind the head: who sees that no run is open takes the head as it stands. Of results that have left the block, what
+  // stayed in it has its head open for good; they are sent next.
+  if (!results_.spilled()) block_.run_at.store(journal_block::no_run, std::memory_order_release);
 }
 
 void recorder::failure(std::exception_ptr thrown) {
   leave_if_forked();
-  close_run();
-  block_.run_at.store(journal_block::no_run, std::memory_order_relaxed);
+  {
+    const auto unread = keep_reader_out();
+    close_run();
+  }
   results_.put(run_head{1, run_kind::failure});
   encode_exception(results_, std::move(thrown));
   settle();
@@ -107,11 +116,10 @@ void recorder::look_up() {
 }
 
 void recorder::send() {
+  const auto unread = keep_reader_out();
   close_run();
   const auto now = now_ns();
   const results_head head{.chunk = chunk_, .offset = base_, .count = position_ - base_, .elapsed_ns = now - sent_at_};
-  std::unique_lock<std::mutex> unread;
-  if (options_.sending != nullptr) unread = std::unique_lock(*options_.sending);
   block_.sending.store(1, std::memory_order_relaxed);
   sink_.deliver(head, {results_.data(), results_.size()}, results_.take_attachments());
   base_ = position_;

@@ -143,6 +143,7 @@ class recorder {
   void finish();
 
  private:
+  [[nodiscard]] std::unique_lock<std::mutex> keep_reader_out();
   void open_run();
   void close_run() noexcept;
   void settle() {
