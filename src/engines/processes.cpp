@@ -138,11 +138,12 @@ std::optional<worker_view::task> processes_engine::task_of(int worker) const noe
   const auto& finished = block.claim_in_hand().finished;
   task.position = finished.load(std::memory_order_acquire);
   const auto started = block.started.load(std::memory_order_acquire);
-  task.started_at = block.started_at.load(std::memory_order_acquire);
-  // Results that are being sent, and output that waits for its reader, are no task's time (K2).
-  const bool runs = task.chunk != 0 && task.position != claim::not_begun && started > task.position &&
-                    task.started_at != 0 && block.sending.load(std::memory_order_acquire) == 0 &&
-                    block.printing.load(std::memory_order_acquire) == 0;
+  // Results that are being sent, and output and records that wait for their reader, are no task's time (K2).
+  const bool held_up =
+      block.sending.load(std::memory_order_acquire) != 0 || block.held_up.load(std::memory_order_acquire) != 0;
+  task.started_at = block.started_at.load(std::memory_order_acquire);  // behind it: the end of a wait moves the start
+  const bool runs = !held_up && task.chunk != 0 && task.position != claim::not_begun && started > task.position &&
+                    task.started_at != 0;
   // What was read belongs together if it has gone no further meanwhile.
   if (!runs || finished.load(std::memory_order_acquire) != task.position) return std::nullopt;
   return task;
@@ -156,7 +157,7 @@ std::optional<worker_view::activity> processes_engine::progress_of(int worker) c
   seen.started = block.started.load(std::memory_order_acquire);
   seen.finished = block.claim_in_hand().finished.load(std::memory_order_acquire);
   if (seen.chunk != 0 && seen.started > seen.finished) return std::nullopt;
-  if (block.printing.load(std::memory_order_acquire) != 0) return std::nullopt;  // it waits for a reader of its output
+  if (block.held_up.load(std::memory_order_acquire) != 0) return std::nullopt;  // it waits for a reader of its output
   seen.base = block.base.load(std::memory_order_acquire);
   if (slot == nullptr) return seen;
   seen.bytes_moved = slot->link.bytes_moved();

@@ -1,5 +1,6 @@
 #include <lenskit/detail/engines/worker_main.hpp>
 #include <lenskit/detail/log/delivery.hpp>
+#include <lenskit/detail/log/report_writer.hpp>
 #include <lenskit/detail/log/worker_logging.hpp>
 #include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/barrier.hpp>
@@ -16,6 +17,7 @@ void worker_main::run(int slot, worker_ends ends) noexcept {
   print_by_lines();
   journals_.keep_only(slot);
   start_worker_logging(ends.log.release());
+  tell_waits(journals_.of(slot).held_up, journals_.of(slot).started_at);
   if (options_.enter_worker) options_.enter_worker(slot);
   const bool fenced = options_.fenced || !pass_barriers();
   {

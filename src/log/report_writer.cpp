@@ -20,6 +20,14 @@ std::atomic<std::int64_t> stuck_since{0};  // 0 while there is room
 std::atomic<std::uint32_t> process_id{0};
 std::atomic<std::uint32_t> generation{1};  // of forks: makes cached thread numbers invalid
 
+// Who is told that a thread waits for the reader.
+struct wait_listener {
+  std::atomic<std::uint32_t>* waiting = nullptr;
+  std::atomic<std::int64_t>* started_at = nullptr;
+  std::uint32_t thread = 0;
+};
+constinit wait_listener listener;  // written while the process has one thread
+
 struct cached_thread {
   std::uint32_t generation;
   std::uint32_t number;
@@ -31,6 +39,7 @@ void note_fork() {
   generation.fetch_add(1, std::memory_order_relaxed);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()), std::memory_order_relaxed);
   reports_are_foreign = true;
+  listener = {};
   dropped.store(0, std::memory_order_relaxed);  // the worker itself tells about its own
 }
 
@@ -54,7 +63,17 @@ bool wait_for_room(int fd, patience wait) noexcept {
   if (left <= 0) return false;
   pollfd room{fd, POLLOUT, 0};
   constexpr std::int64_t slice = 100'000'000;  // another thread may be the one that notices that there is room again
-  sys::poll(&room, 1, static_cast<int>(std::min(left, slice) / 1'000'000 + 1));
+  const auto timeout = static_cast<int>(std::min(left, slice) / 1'000'000 + 1);
+  if (listener.thread != current_thread()) {
+    sys::poll(&room, 1, timeout);
+    return true;
+  }
+  listener.waiting->store(1, std::memory_order_release);
+  sys::poll(&room, 1, timeout);
+  // Time first: who sees no wait must not see the old start.
+  if (const auto start = listener.started_at->load(std::memory_order_relaxed); start != 0)
+    listener.started_at->store(start + (now_ns() - now), std::memory_order_release);
+  listener.waiting->store(0, std::memory_order_release);
   return true;
 }
 
@@ -139,12 +158,17 @@ void start_reports(int pipe_fd) noexcept {
   generation.fetch_add(1);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()));
   reports_are_foreign = false;
+  listener = {};
   begun.store(0);
   dropped.store(0);
   stuck_since.store(0);
   pipe_end.store(pipe_fd);
   const int flags = sys::fcntl(pipe_fd, F_GETFL);
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) sys::fcntl(pipe_fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+void tell_waits(std::atomic<std::uint32_t>& waiting, std::atomic<std::int64_t>& started_at) noexcept {
+  listener = {&waiting, &started_at, current_thread()};
 }
 
 bool reports_started() noexcept { return pipe_end.load(std::memory_order_relaxed) >= 0; }

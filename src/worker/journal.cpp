@@ -22,7 +22,7 @@ journal::~journal() { sys::munmap(blocks_, static_cast<std::size_t>(workers_) * 
 void journal_block::reset() noexcept {
   chunk.store(0);
   for (auto* number :
-       {&claim_at, &passed, &base, &started, &run_position, &value_bytes, &reuses, &sending, &printing, &ready})
+       {&claim_at, &passed, &base, &started, &run_position, &value_bytes, &reuses, &sending, &held_up, &ready})
     number->store(0);
   run_at.store(no_run);
   bytes.store(0);

@@ -59,9 +59,9 @@ class worker final : public result_sink {
   // What a task printed must not wait for a buffer to fill: the process may never end in a way that empties it. Whoever
   // reads it may pause for as long as he likes (failure H4).
   void flush_output() noexcept {
-    block_.printing.store(1, std::memory_order_release);
+    block_.held_up.store(1, std::memory_order_release);
     write_output();
-    block_.printing.store(0, std::memory_order_release);
+    block_.held_up.store(0, std::memory_order_release);
   }
 
   message_link& link_;

@@ -2,11 +2,16 @@
 #include <lenskit/invoker.hpp>
 #include <support/catch.hpp>
 #include <support/engines.hpp>
+#include <support/reporting_child.hpp>
 #include <support/shared_counters.hpp>
+
+#include <spdlog/sinks/base_sink.h>
 
 #include <signal.h>
 
 #include <chrono>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <ranges>
 #include <thread>
@@ -111,6 +116,29 @@ TEST_CASE("P7: timeouts do not break a pool, and a timed-out task is not run aga
     late += each.has_error();
   }
   CHECK(late == 12);
+}
+
+namespace {
+
+// Takes its time with each record, as a terminal over a slow link does.
+class slow_sink final : public spdlog::sinks::base_sink<std::mutex> {
+  void sink_it_(const spdlog::details::log_msg&) override { std::this_thread::sleep_for(20ms); }
+  void flush_() override {}
+};
+
+}  // namespace
+
+TEST_CASE("K2: what a task waits for a slow sink is not its time", "[no_tsan]") {
+  lenskit::tests::fresh_loggers loggers;
+  spdlog::default_logger()->sinks() = {std::make_shared<slow_sink>()};
+  // 100 records of 1 MB: more than lies between the worker and the sink, and 2 s of the sink's time.
+  const auto chatty = [](int, int n) {
+    for (int i = 0; i < 100; ++i) spdlog::info(std::string(1 << 20, 'x'));
+    return n;
+  };
+  auto options = on(lenskit::engine::processes, 1);
+  options.task_timeout = 1s;
+  CHECK(invoker(0, chatty, options).map(std::views::iota(7, 8)).collect() == std::vector{7});
 }
 
 TEST_CASE("P7: a timeout holds while the caller is busy elsewhere", "[no_tsan]") {

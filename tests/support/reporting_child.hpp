@@ -87,6 +87,8 @@ class fresh_loggers {
     spdlog::set_default_logger(logger);
   }
   ~fresh_loggers() {
+    // What is still being delivered is for these loggers.
+    detail::log_delivery::finish(detail::steady::now() + std::chrono::seconds(10));
     spdlog::drop_all();
     for (auto& logger : saved_)
       if (logger != default_) spdlog::register_logger(logger);

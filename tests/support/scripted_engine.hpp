@@ -49,8 +49,9 @@ class scripted_engine final : public d::worker_engine {
   bool answers_late = false;  ///< `take_back` says what it did in the next report
   std::atomic<bool> works_by_itself = true;
   bool sleeps = false;  ///< leaders come back for news, `wake` and steps only, and not at their time
-  std::function<void(d::manner)> on_wait{};  ///< before each wait of a leader, without the lock
-  std::function<void()> on_take_back{};      ///< just before it
+  std::function<void(d::manner)>
+      on_wait{};                         ///< before each wait of a leader, without the lock; may call the dispatcher
+  std::function<void()> on_take_back{};  ///< just before it
   std::map<std::pair<d::body_id, std::uint64_t>, int> times_run{};
   bool stopped = false, shut = false;
   int waits = 0, times_taken_back = 0, times_sent = 0;
@@ -240,7 +241,7 @@ inline bool scripted_engine::attend(std::unique_lock<std::recursive_mutex>& held
 }
 
 inline bool scripted_engine::wait(d::manner how, d::steady::time_point until) {
-  if (on_wait && how != d::manner::attend) on_wait(how);
+  if (how != d::manner::attend && on_wait) on_wait(how);
   std::unique_lock held(mutex_);
   if (how == d::manner::attend) return attend(held);
   if (how == d::manner::rest || how == d::manner::watch) {

@@ -1,8 +1,11 @@
 #include <lenskit/detail/log/report_writer.hpp>
+#include <lenskit/detail/os/clock.hpp>
 
 #include <support/reporting_child.hpp>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <thread>
 
 using namespace lenskit;
@@ -98,4 +101,26 @@ TEST_CASE("threads of a worker report under their own numbers") {
   REQUIRE(records.size() == 2);
   for (const auto& record : records) CHECK(std::to_string(record.thread) == record.text);
   CHECK(records[0].thread != records[1].thread);
+}
+
+TEST_CASE("K2: the time for which a report waits for its reader is not the time of the task that reports") {
+  fresh_loggers loggers;
+  void* room = sys::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(room != MAP_FAILED);
+  auto* waiting = new (room) std::atomic<std::uint32_t>(0);
+  auto* started_at = new (static_cast<std::byte*>(room) + 64) std::atomic<std::int64_t>(1000);
+  reporting_child child([&] {
+    tell_waits(*waiting, *started_at);
+    spdlog::info(std::string(1 << 20, 'x'));  // more than a pipe takes
+  });
+  const auto give_up = steady::now() + std::chrono::seconds(10);
+  while (*waiting == 0 && steady::now() < give_up) std::this_thread::yield();
+  const auto began = steady::now();
+  CHECK(*waiting == 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const auto at_least = steady::now() - began;
+  REQUIRE(child.drain_to_death() == 0);
+  CHECK(*waiting == 0);
+  CHECK(*started_at >= 1000 + std::chrono::nanoseconds(at_least).count());
+  sys::munmap(room, 4096);
 }

@@ -30,6 +30,11 @@ enum class patience : std::uint8_t {
 /// are dropped.
 void start_reports(int pipe_fd) noexcept;
 
+/// While the calling thread waits for room in the pipe, `waiting` is 1, and what it has waited is added to
+/// `started_at` (monotonic ns), unless that is 0: how long the reader takes is not the time of the task that reports
+/// (K2). Both must outlive the process's last report; a fork leaves them alone.
+void tell_waits(std::atomic<std::uint32_t>& waiting, std::atomic<std::int64_t>& started_at) noexcept;
+
 /// Whether this process, or one it was forked from, has called `start_reports`.
 [[nodiscard]] bool reports_started() noexcept;
 

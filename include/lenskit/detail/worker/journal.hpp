@@ -42,7 +42,7 @@ struct journal_block {
   std::atomic<std::int64_t> chunk_started_at;
   std::atomic<std::int32_t> processor;  ///< where the chunk in hand, or the last one, was begun; -1 if not known
   std::atomic<std::uint32_t> sending;   ///< 1 while results are sent: what `started` says runs then may be over
-  std::atomic<std::uint32_t> printing;  ///< 1 while it writes what tasks have printed, however long the reader pauses
+  std::atomic<std::uint32_t> held_up;   ///< 1 while it waits for who reads what tasks have printed or logged (K2)
   std::atomic<std::uint32_t> ready;     ///< 1 once the worker waits for its first message
   alignas(64) claim claims[most_claims];
   alignas(64) std::byte results[bytes_in_all - head_bytes];
