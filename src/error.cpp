@@ -11,24 +11,25 @@ namespace lenskit {
 namespace {
 
 std::string ending(const death_report& report) {
-  if (report.signal) {
-    return fmt::format(
-        "killed by {} (signal {}{}){}",
-        ::sigabbrev_np(*report.signal) ? fmt::format("SIG{}", ::sigabbrev_np(*report.signal)) : "an unnamed signal",
-        *report.signal, report.core_dumped ? ", core dumped" : "",
-        report.stopped                  ? ", because it had been stopped and did not go on"
-        : report.probably_out_of_memory ? ", probably out of memory"
-                                        : "");
+  if (report.status.signal) {
+    return fmt::format("killed by {} (signal {}{}){}",
+                       ::sigabbrev_np(*report.status.signal)
+                           ? fmt::format("SIG{}", ::sigabbrev_np(*report.status.signal))
+                           : "an unnamed signal",
+                       *report.status.signal, report.status.core_dumped ? ", core dumped" : "",
+                       report.status.stopped           ? ", because it had been stopped and did not go on"
+                       : report.probably_out_of_memory ? ", probably out of memory"
+                                                       : "");
   }
-  if (report.exit_code) return fmt::format("exited with code {}", *report.exit_code);
+  if (report.status.exit_code) return fmt::format("exited with code {}", *report.status.exit_code);
   return "ended in an unknown way";
 }
 
 std::string describe_death(const task_failure& failure, const death_report& report) {
   auto text = fmt::format("worker {} died in task {}: {} after {:.3f} s", failure.worker_pid, failure.index,
                           ending(report), std::chrono::duration<double>(report.elapsed).count());
-  if (report.peak_memory > 0)
-    text += fmt::format(", peak memory {:.1f} MiB", static_cast<double>(report.peak_memory) / (1 << 20));
+  if (report.status.peak_memory > 0)
+    text += fmt::format(", peak memory {:.1f} MiB", static_cast<double>(report.status.peak_memory) / (1 << 20));
   if (!report.log_tail.empty()) text += fmt::format("; its last log lines:\n  {}", fmt::join(report.log_tail, "\n  "));
   if (!failure.stack.empty()) text += fmt::format("\nstack:\n{}", failure.stack);
   return text;

@@ -1,6 +1,8 @@
 // Every exception the library throws on its own account, and what all exceptions of a task have in common.
 #pragma once
 
+#include <lenskit/detail/os/exit_status.hpp>
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -59,14 +61,10 @@ class task_error {
 
 /// How a worker ended and what is known of its last moments.
 struct death_report {
-  std::optional<int> signal{};     ///< the signal that killed it
-  std::optional<int> exit_code{};  ///< or the code it exited with; neither is known if both are empty
-  bool core_dumped = false;
+  detail::exit_status status{};
   bool probably_out_of_memory = false;  ///< SIGKILL that the library did not send
   std::chrono::nanoseconds elapsed{};   ///< running time of the task in hand
-  std::size_t peak_memory = 0;          ///< bytes, largest resident set of the worker; 0 if unknown
   std::vector<std::string> log_tail{};  ///< the last log lines of the worker, oldest first
-  bool stopped = false;                 ///< it had been stopped (SIGSTOP) and did not go on, so the pool killed it
 };
 
 /// The process that ran a task died. Costs exactly that task; the worker is replaced.
@@ -74,14 +72,16 @@ class worker_died : public std::runtime_error, public task_error {
  public:
   worker_died(task_failure failure, death_report report);
   worker_died(detail::as_told, const task_failure& failure, death_report report);
-  [[nodiscard]] std::optional<int> signal() const noexcept { return report_->signal; }
-  [[nodiscard]] std::optional<int> exit_code() const noexcept { return report_->exit_code; }
-  [[nodiscard]] bool core_dumped() const noexcept { return report_->core_dumped; }
+  [[nodiscard]] std::optional<int> signal() const noexcept { return report_->status.signal; }
+  [[nodiscard]] std::optional<int> exit_code() const noexcept { return report_->status.exit_code; }
+  [[nodiscard]] bool core_dumped() const noexcept { return report_->status.core_dumped; }
   [[nodiscard]] bool probably_out_of_memory() const noexcept { return report_->probably_out_of_memory; }
   [[nodiscard]] std::chrono::nanoseconds elapsed() const noexcept { return report_->elapsed; }
-  [[nodiscard]] std::size_t peak_memory() const noexcept { return report_->peak_memory; }
-  [[nodiscard]] bool stopped() const noexcept { return report_->stopped; }
+  [[nodiscard]] std::size_t peak_memory() const noexcept { return report_->status.peak_memory; }
+  [[nodiscard]] bool stopped() const noexcept { return report_->status.stopped; }
   [[nodiscard]] const std::vector<std::string>& log_tail() const noexcept { return report_->log_tail; }
+  /// All of it.
+  [[nodiscard]] const death_report& report() const noexcept { return *report_; }
 
  private:
   std::shared_ptr<const death_report> report_;

@@ -1,5 +1,4 @@
 #include <lenskit/detail/os/cpu_count.hpp>
-#include <lenskit/detail/os/environment.hpp>
 #include <lenskit/detail/share/memory_room.hpp>
 #include <lenskit/detail/share/model_directory.hpp>
 #include <lenskit/proc_count.hpp>
@@ -99,8 +98,8 @@ value examine_storage(findings& found) {
   const auto shm = examine_directory("/dev/shm");
   if (!shm.error.empty()) found.warnings.push_back("/dev/shm: " + shm.error);
 
-  const auto chosen = detail::environment_variable("LK_TEMP_DIR");
-  value::table storage{{"dev_shm", shm.shown}, {"lk_temp_dir", chosen ? value(*chosen) : value()}};
+  const auto chosen = detail::chosen_model_directory();
+  value::table storage{{"dev_shm", shm.shown}, {"lk_temp_dir", chosen ? value(chosen->string()) : value()}};
   try {
     const fs::path path = detail::default_model_directory();
     const auto models = examine_directory(path);

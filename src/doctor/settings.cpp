@@ -47,8 +47,9 @@ value examine_settings(findings& found) {
     value::table settings{{"configuration", configured.directory}};
     for (std::size_t i = 0; i < detail::setting_keys.size(); ++i) {
       const auto& key = detail::setting_keys[i];
-      const int number = resolved.settings.*key.number;
-      const std::string source = resolved.given.numbers[i] != 0 ? resolved.given.origins[i] : "default";
+      if (key.number == nullptr) continue;
+      const int number = key.in(resolved.settings);
+      const std::string source = resolved.given.of[i].value ? resolved.given.of[i].origin : "default";
       settings.emplace_back(
           key.name,
           value(value::table{{"value", number}, {"source", source}}).shown_as(fmt::format("{} ({})", number, source)));

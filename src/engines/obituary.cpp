@@ -6,20 +6,12 @@
 
 namespace lenskit::detail {
 
-void tell_status(death_report& report, const exit_status& status) {
-  report.signal = status.signal;
-  report.exit_code = status.exit_code;
-  report.core_dumped = status.core_dumped;
-  report.stopped = status.stopped;
-  report.peak_memory = status.peak_memory;
-}
-
 std::string summary_of(const worker_death& death) {
-  const auto& report = death.report;
+  const auto& status = death.report.status;
   if (death.start_error != 0) return fmt::format("a worker could not be forked: {}", std::strerror(death.start_error));
-  if (report.signal) return fmt::format("worker {}: signal {}", death.pid, *report.signal);
+  if (status.signal) return fmt::format("worker {}: signal {}", death.pid, *status.signal);
   if (death.lost_with_spawner) return fmt::format("worker {}: lost with the spawner of the workers", death.pid);
-  if (report.exit_code) return fmt::format("worker {}: exit code {}", death.pid, *report.exit_code);
+  if (status.exit_code) return fmt::format("worker {}: exit code {}", death.pid, *status.exit_code);
   return fmt::format("worker {}: ended in an unknown way", death.pid);
 }
 

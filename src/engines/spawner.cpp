@@ -33,16 +33,6 @@ constexpr auto look_every = 300us;
 constexpr int most_in_a_row = 100;
 constexpr int pause_ms = 20;
 
-exit_status status_of(const control_message& message) {
-  exit_status status;
-  if (message.by_signal == 1) status.signal = message.value;
-  if (message.by_signal == 0) status.exit_code = message.value;
-  status.core_dumped = message.core_dumped != 0;
-  status.stopped = message.stopped != 0;
-  status.peak_memory = message.peak_memory;
-  return status;
-}
-
 spawner_event event_of(received_control received) {
   spawner_event event;
   const auto& message = received.message;
@@ -60,7 +50,7 @@ spawner_event event_of(received_control received) {
       return event;
     case control_message::kind::ended:
       event.what = spawner_event::kind::ended;
-      event.status = status_of(message);
+      event.status = message.status;
       return event;
     case control_message::kind::failed:
       event.what = spawner_event::kind::failed;

@@ -156,14 +156,11 @@ class spawner_life {
   void bury(std::size_t which) {
     const auto& worker = workers_[which];
     kill_group(worker.handle);
-    const auto status = worker.handle.reap();
+    auto status = worker.handle.reap();
     if (!status) return;
-    control_message message{.what = control_message::kind::ended, .slot = worker.slot, .pid = worker.handle.pid()};
-    message.by_signal = status->signal ? 1 : status->exit_code ? 0 : -1;
-    message.value = status->signal ? *status->signal : status->exit_code.value_or(0);
-    message.core_dumped = status->core_dumped ? 1 : 0;
-    message.stopped = worker.overdue ? 1 : 0;
-    message.peak_memory = status->peak_memory;
+    status->stopped = worker.overdue;
+    const control_message message{
+        .what = control_message::kind::ended, .slot = worker.slot, .pid = worker.handle.pid(), .status = *status};
     workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(which));
     report(message);
   }

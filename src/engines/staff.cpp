@@ -320,12 +320,12 @@ std::list<death_event> staff::describe_death(int worker, worker_slot& slot) {
   slot.reports->finish();
   death.report.log_tail = slot.reports->last_lines();
   if (const auto crash = slot.reports->crash()) death.stack = describe_crash(*crash);
-  tell_status(death.report, *slot.status);
+  death.report.status = *slot.status;
   death.ended_by_pool = slot.end_requested;
   death.start_error = slot.start_error;
   death.report.probably_out_of_memory =
       slot.status->signal == SIGKILL && !slot.status->stopped && !slot.end_requested && !slot.killed && !spawner_gone_;
-  death.lost_with_spawner = spawner_gone_ && !slot.status->signal && !slot.status->exit_code;
+  death.lost_with_spawner = spawner_gone_ && !slot.status->known();
   death.will = read_last_will(journals_.of(worker));
   if (death.will.started_at != 0) death.report.elapsed = std::chrono::nanoseconds(now_ns() - death.will.started_at);
   death.summary =

@@ -29,7 +29,7 @@ std::atomic<interceptor*> installed{nullptr};
 // Runs `real` unless the installed interceptor wants this call to fail.
 template <class Real>
 auto guarded(call which, Real&& real) noexcept -> decltype(real()) {
-  if (auto* hook = installed.load(std::memory_order_relaxed)) [[unlikely]] {
+  if (auto* hook = installed.load(std::memory_order_acquire)) [[unlikely]] {
     if (const int error = hook->fail(which)) {
       errno = error;
       return static_cast<decltype(real())>(-1);
@@ -40,7 +40,7 @@ auto guarded(call which, Real&& real) noexcept -> decltype(real()) {
 }
 
 std::size_t allowed(call which, std::size_t bytes) noexcept {
-  if (auto* hook = installed.load(std::memory_order_relaxed)) [[unlikely]]
+  if (auto* hook = installed.load(std::memory_order_acquire)) [[unlikely]]
     return hook->shorten(which, bytes);
   return bytes;
 }
@@ -77,7 +77,7 @@ std::uint64_t limit_on(__rlimit_resource resource) noexcept {
 void intercept(interceptor* hook) noexcept { installed.store(hook); }
 
 void reach(moment which) {
-  if (auto* hook = installed.load(std::memory_order_relaxed)) [[unlikely]]
+  if (auto* hook = installed.load(std::memory_order_acquire)) [[unlikely]]
     hook->reach(which);
 }
 
@@ -255,7 +255,7 @@ bool permitted(call which) noexcept {
 }
 
 void* mmap(void* where, std::size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
-  if (auto* hook = installed.load(std::memory_order_relaxed)) [[unlikely]] {
+  if (auto* hook = installed.load(std::memory_order_acquire)) [[unlikely]] {
     if (const int error = hook->fail(call::mmap)) {
       errno = error;
       return MAP_FAILED;
@@ -292,7 +292,7 @@ ssize_t pwrite(int fd, const void* from, std::size_t bytes, off_t offset) noexce
 
 ssize_t sendmsg(int fd, const msghdr& message, int flags) noexcept {
   return guarded(call::sendmsg, [&] {
-    if (!installed.load(std::memory_order_relaxed)) [[likely]]
+    if (!installed.load(std::memory_order_acquire)) [[likely]]
       return ::sendmsg(fd, &message, flags | MSG_NOSIGNAL);
     const shortened part(call::sendmsg, message);
     return ::sendmsg(fd, &part.message, flags | MSG_NOSIGNAL);
@@ -301,7 +301,7 @@ ssize_t sendmsg(int fd, const msghdr& message, int flags) noexcept {
 
 ssize_t recvmsg(int fd, msghdr& message, int flags) noexcept {
   return guarded(call::recvmsg, [&] {
-    if (!installed.load(std::memory_order_relaxed)) [[likely]]
+    if (!installed.load(std::memory_order_acquire)) [[likely]]
       return ::recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
     shortened part(call::recvmsg, message);
     const ssize_t got = ::recvmsg(fd, &part.message, flags | MSG_CMSG_CLOEXEC);

@@ -79,22 +79,25 @@ class reader {
 
   void read_parallel(std::string_view key, const toml::node& value, setting_values& into) const {
     const std::string full = "parallel." + std::string(key);
-    if (key == "use_ray") {
-      const auto* flag = value.as_boolean();
-      if (flag == nullptr) refuse(value, full, "true or false");
-      into.use_ray = flag->get();
-      into.use_ray_origin = full + " in " + place(value);
-      return;
-    }
     for (std::size_t i = 0; i < setting_keys.size(); ++i) {
       if (key != setting_keys[i].name) continue;
-      const std::int64_t number = integer(value, full, -1);
-      if (number > std::numeric_limits<int>::max()) refuse(value, full, "a smaller number");
-      into.numbers[i] = static_cast<int>(number);
-      into.origins[i] = place(value);
+      into.of[i] = setting_keys[i].flag != nullptr ? flag(value, full) : number(value, full);
       return;
     }
     warn_unknown("parallel", key, value);
+  }
+
+  given_setting flag(const toml::node& value, const std::string& key) const {
+    const auto* given = value.as_boolean();
+    if (given == nullptr) refuse(value, key, "true or false");
+    return {static_cast<int>(given->get()), key + " in " + place(value)};
+  }
+
+  given_setting number(const toml::node& value, const std::string& key) const {
+    const std::int64_t given = integer(value, key, -1);
+    if (given > std::numeric_limits<int>::max()) refuse(value, key, "a smaller number");
+    if (given == 0) return {};
+    return {static_cast<int>(given), place(value)};
   }
 
   void warn_unknown(std::string_view table, std::string_view key, const toml::node& value) const {

@@ -8,7 +8,7 @@
 namespace lenskit {
 
 void parallel_settings::resolve_defaults() {
-  for (const auto& key : detail::setting_keys) detail::checked_setting(this->*key.number, key.name);
+  for (const auto& key : detail::setting_keys) detail::checked_setting(key.in(*this), key.name);
   if (use_ray) detail::refuse_ray("use_ray");
 
   constexpr int most_backend_threads = 4;
@@ -32,7 +32,9 @@ std::map<std::string, std::string> parallel_settings::env_vars() const {
   parallel_settings resolved = *this;
   resolved.resolve_defaults();
   std::map<std::string, std::string> variables;
-  for (const auto& key : detail::setting_keys) variables[key.variable] = std::to_string(resolved.*key.number);
+  for (const auto& key : detail::setting_keys) {
+    if (key.number != nullptr) variables[key.variable] = std::to_string(key.in(resolved));
+  }
   if (resolved.num_backend_threads == -1) return variables;
   for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
     if (!detail::environment_variable(name)) variables[name] = std::to_string(resolved.num_backend_threads);

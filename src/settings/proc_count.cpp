@@ -12,17 +12,8 @@ namespace {
 
 // `num_cpus` overrides what the machine says wherever it was set.
 int usable_cpus(const detail::resolved_settings* in_force) {
-  using detail::setting;
-  if (in_force != nullptr && in_force->arguments[setting::cpus] > 0) return in_force->arguments[setting::cpus];
-  if (const auto text = detail::environment_variable("LK_NUM_CPUS")) {
-    const auto only = [&text](const char* name) -> std::optional<std::string> {
-      return std::string_view(name) == "LK_NUM_CPUS" ? text : std::nullopt;
-    };
-    const int cpus = detail::settings_of_environment(only)[setting::cpus];
-    if (cpus > 0) return cpus;
-  }
-  if (in_force != nullptr && in_force->files[setting::cpus] > 0) return in_force->files[setting::cpus];
-  return effective_cpu_count();
+  const int cpus = detail::given_now(detail::setting::cpus, in_force);
+  return cpus > 0 ? cpus : effective_cpu_count();
 }
 
 void check(const proc_count_options& options) {
@@ -38,22 +29,17 @@ void check(const proc_count_options& options) {
 int effective_cpu_count() { return detail::count_cpus().chosen; }
 
 int proc_count(const proc_count_options& options) {
-  using detail::setting;
   check(options);
   const auto* in_force = detail::settings_in_force();
   const auto counted = [in_force](int number) { return number == -1 ? usable_cpus(in_force) : number; };
-  const bool outermost = options.level == 0;
-
-  if (outermost && in_force != nullptr && in_force->arguments[setting::procs] != 0)
-    return counted(in_force->arguments[setting::procs]);
-  if (const auto text = detail::environment_variable("LK_NUM_PROCS")) {
+  if (options.level == 0) {
+    if (const int given = detail::given_now(detail::setting::procs, in_force); given != 0) return counted(given);
+  } else if (const auto text = detail::environment_variable("LK_NUM_PROCS")) {  // the only source that has levels
     const auto levels = detail::parse_levels("LK_NUM_PROCS", *text);
     const auto level = static_cast<std::size_t>(options.level);
     if (level >= levels.size()) return 1;
     if (levels[level] != 0) return counted(levels[level]);
   }
-  if (outermost && in_force != nullptr && in_force->files[setting::procs] != 0)
-    return counted(in_force->files[setting::procs]);
 
   if (!options.core_div) return 1;
   if (options.level == 1) return *options.core_div;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string_view>
 
 namespace lenskit::detail {
 namespace {
@@ -17,6 +18,14 @@ bool parse_flag(const char* variable, const std::string& text) {
   if (word == "1" || word == "true" || word == "yes" || word == "on") return true;
   if (word == "0" || word == "false" || word == "no" || word == "off") return false;
   refuse(variable, text, "it must be 0 or 1");
+}
+
+// Nothing for a number that is 0.
+std::optional<int> parse_variable(const setting_key& key, const std::string& text) {
+  if (key.flag != nullptr) return static_cast<int>(parse_flag(key.variable, text));
+  const auto value = key.by_level ? parse_levels(key.variable, text).front() : parse_int(text);
+  if (!value || *value < -1) refuse(key.variable, text, "it must be a number of at least -1");
+  return *value != 0 ? value : std::nullopt;
 }
 
 }  // namespace
@@ -47,12 +56,10 @@ std::vector<int> parse_levels(const char* variable, const std::string& text) {
 setting_values settings_of_arguments(const parallel_settings& arguments) {
   setting_values values;
   for (std::size_t i = 0; i < setting_keys.size(); ++i) {
-    values.origins[i] = "the argument " + std::string(setting_keys[i].name);
-    values.numbers[i] = checked_setting(arguments.*setting_keys[i].number, values.origins[i]);
-  }
-  if (arguments.use_ray) {
-    values.use_ray = true;
-    values.use_ray_origin = "the argument use_ray";
+    auto& given = values.of[i];
+    given.origin = "the argument " + std::string(setting_keys[i].name);
+    const int value = checked_setting(setting_keys[i].in(arguments), given.origin);
+    if (value != 0) given.value = value;
   }
   return values;
 }
@@ -60,21 +67,11 @@ setting_values settings_of_arguments(const parallel_settings& arguments) {
 setting_values settings_of_environment(const environment& variables) {
   setting_values values;
   for (std::size_t i = 0; i < setting_keys.size(); ++i) {
-    const char* variable = setting_keys[i].variable;
-    values.origins[i] = variable;
-    const auto text = variables(variable);
+    const auto text = variables(setting_keys[i].variable);
     if (!text) continue;
-    if (i == static_cast<std::size_t>(setting::procs)) {
-      values.numbers[i] = parse_levels(variable, *text).front();
-      continue;
-    }
-    const auto value = parse_int(*text);
-    if (!value || *value < -1) refuse(variable, *text, "it must be a number of at least -1");
-    values.numbers[i] = *value;
-  }
-  if (const auto text = variables("LK_USE_RAY")) {
-    values.use_ray = parse_flag("LK_USE_RAY", *text);
-    values.use_ray_origin = "LK_USE_RAY=" + *text;
+    values.of[i].value = parse_variable(setting_keys[i], *text);
+    values.of[i].origin =
+        setting_keys[i].flag != nullptr ? setting_keys[i].variable + ("=" + *text) : setting_keys[i].variable;
   }
   return values;
 }
@@ -83,16 +80,18 @@ setting_values first_of(const std::vector<setting_values>& sources) {
   setting_values first;
   for (const setting_values& source : sources) {
     for (std::size_t i = 0; i < setting_keys.size(); ++i) {
-      if (first.numbers[i] != 0 || source.numbers[i] == 0) continue;
-      first.numbers[i] = source.numbers[i];
-      first.origins[i] = source.origins[i];
-    }
-    if (!first.use_ray && source.use_ray) {
-      first.use_ray = source.use_ray;
-      first.use_ray_origin = source.use_ray_origin;
+      if (!first.of[i].value) first.of[i] = source.of[i];
     }
   }
   return first;
+}
+
+int given_now(setting key, const resolved_settings* known) {
+  const std::string_view wanted = setting_keys[static_cast<std::size_t>(key)].variable;
+  const auto variables = settings_of_environment([wanted](const char* name) -> std::optional<std::string> {
+    return name == wanted ? environment_variable(name) : std::nullopt;
+  });
+  return known != nullptr ? first_of({known->arguments, variables, known->files})[key] : variables[key];
 }
 
 resolved_settings resolve_settings(const setting_values& arguments, const setting_values& variables,
@@ -101,9 +100,10 @@ resolved_settings resolve_settings(const setting_values& arguments, const settin
   resolved.given = first_of({arguments, variables, files});
   resolved.arguments = arguments;
   resolved.files = files;
-  if (resolved.given.use_ray.value_or(false)) refuse_ray(resolved.given.use_ray_origin);
+  if (resolved.given[setting::use_ray] != 0)
+    refuse_ray(resolved.given.of[static_cast<std::size_t>(setting::use_ray)].origin);
   for (std::size_t i = 0; i < setting_keys.size(); ++i)
-    resolved.settings.*setting_keys[i].number = resolved.given.numbers[i];
+    setting_keys[i].set(resolved.settings, resolved.given.of[i].value.value_or(0));
   resolved.settings.resolve_defaults();
   return resolved;
 }

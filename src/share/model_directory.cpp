@@ -183,8 +183,10 @@ void hold_alive(int fd) noexcept {
 
 void use_names(name_source source) noexcept { names = source != nullptr ? source : random_name; }
 
+std::optional<std::filesystem::path> chosen_model_directory() { return environment_variable("LK_TEMP_DIR"); }
+
 std::filesystem::path default_model_directory() {
-  if (const auto chosen = environment_variable("LK_TEMP_DIR")) return *chosen;
+  if (const auto chosen = chosen_model_directory()) return *chosen;
   std::error_code error;
   auto path = std::filesystem::temp_directory_path(error);
   if (error) throw persist_error("cannot find the system's directory for temporary files: " + error.message());

@@ -1,8 +1,8 @@
 #include <lenskit/detail/log/log_line.hpp>
 #include <lenskit/detail/os/cancel_shield.hpp>
-#include <lenskit/detail/os/environment.hpp>
 #include <lenskit/detail/os/other_threads.hpp>
 #include <lenskit/detail/os/system.hpp>
+#include <lenskit/detail/share/model_directory.hpp>
 #include <lenskit/detail/share/model_state.hpp>
 #include <lenskit/error.hpp>
 #include <lenskit/persist_method.hpp>
@@ -92,7 +92,7 @@ persist_method choose_method(const persist_options& options, bool can_be_stored)
   switch (options.method) {
     case persist_method::automatic:
       if (!can_be_stored) return inherited();
-      return names_place || environment_variable("LK_TEMP_DIR") ? persist_method::file : persist_method::shm;
+      return names_place || chosen_model_directory() ? persist_method::file : persist_method::shm;
     case persist_method::inherit:
     case persist_method::shm:
       if (names_place)

@@ -36,16 +36,12 @@ constexpr std::size_t short_text = 200;
 
 // The fields of the library's own exceptions, each of which some type has.
 struct own_fields {
-  std::optional<int> signal{};
-  std::optional<int> exit_code{};
-  bool core_dumped = false;
-  bool probably_out_of_memory = false;
-  bool stopped = false;
-  std::int64_t nanoseconds = 0;  // running time of a worker_died, limit of a task_timeout
-  std::uint64_t bytes = 0;       // peak memory of a worker_died, what a no_space needed
+  death_report death{};              // of a worker_died
+  std::chrono::nanoseconds limit{};  // of a task_timeout
+  std::uint64_t needed = 0;          // by a no_space
   std::uint64_t available = 0;
   std::string stack{};
-  std::vector<std::string> lines{};  // log lines, causes of a broken_pool, the place of a no_space
+  std::vector<std::string> lines{};  // causes of a broken_pool, the place of a no_space
 };
 
 // Everything about an exception that crosses. Encoded field by field.
@@ -84,29 +80,16 @@ std::exception_ptr make_told(bool nested, const task_failure& failure, Args&&...
   return std::make_exception_ptr(Base(as_told(), failure, std::forward<Args>(args)...));
 }
 
-death_report report_of(const own_fields& own) {
-  death_report report;
-  report.signal = own.signal;
-  report.exit_code = own.exit_code;
-  report.core_dumped = own.core_dumped;
-  report.probably_out_of_memory = own.probably_out_of_memory;
-  report.elapsed = std::chrono::nanoseconds(own.nanoseconds);
-  report.peak_memory = static_cast<std::size_t>(own.bytes);
-  report.log_tail = own.lines;
-  report.stopped = own.stopped;
-  return report;
-}
-
 template <class Base>
 std::exception_ptr rebuild_own(const description& from, task_failure failure, bool nested) {
   if constexpr (std::is_same_v<Base, worker_died>) {
-    return make_told<Base>(nested, failure, report_of(from.own));
+    return make_told<Base>(nested, failure, from.own.death);
   } else if constexpr (std::is_same_v<Base, task_timeout>) {
-    return make_told<Base>(nested, failure, std::chrono::nanoseconds(from.own.nanoseconds));
+    return make_told<Base>(nested, failure, from.own.limit);
   } else if constexpr (std::is_same_v<Base, task_cancelled>) {
     return make_told<Base>(nested, failure);
   } else if constexpr (std::is_same_v<Base, no_space>) {
-    return make<Base>(nested, std::move(failure), static_cast<std::size_t>(from.own.bytes),
+    return make<Base>(nested, std::move(failure), static_cast<std::size_t>(from.own.needed),
                       static_cast<std::size_t>(from.own.available),
                       from.own.lines.empty() ? std::string() : from.own.lines.front());
   } else {
@@ -204,18 +187,11 @@ std::string current_type_name() {
 void add_own(own_fields& to, const std::exception& e) {
   if (const auto* where = dynamic_cast<const task_error*>(&e)) to.stack = where->stack();
   if (const auto* death = dynamic_cast<const worker_died*>(&e)) {
-    to.signal = death->signal();
-    to.exit_code = death->exit_code();
-    to.core_dumped = death->core_dumped();
-    to.probably_out_of_memory = death->probably_out_of_memory();
-    to.stopped = death->stopped();
-    to.nanoseconds = death->elapsed().count();
-    to.bytes = death->peak_memory();
-    to.lines = death->log_tail();
+    to.death = death->report();
   } else if (const auto* late = dynamic_cast<const task_timeout*>(&e)) {
-    to.nanoseconds = late->limit().count();
+    to.limit = late->limit();
   } else if (const auto* full = dynamic_cast<const no_space*>(&e)) {
-    to.bytes = full->needed();
+    to.needed = full->needed();
     to.available = full->available();
     to.lines = {full->where()};
   } else if (const auto* broken = dynamic_cast<const broken_pool*>(&e)) {

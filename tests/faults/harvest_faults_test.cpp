@@ -43,7 +43,7 @@ void work_for(std::chrono::microseconds length) {
 
 }  // namespace
 
-TEST_CASE("results that are fetched do not overtake what the worker has sent before") {
+TEST_CASE("results that are fetched do not overtake what the worker has sent before", "[no_tsan]") {
   constexpr int tasks = 4000;
   auto options = on(lenskit::engine::processes, 3);
   options.chunk_size = 500;

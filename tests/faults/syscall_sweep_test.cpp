@@ -75,7 +75,7 @@ int outcome_with_fault(int which, int error) {
 
 }  // namespace
 
-TEST_CASE("G5: whichever system call of a pool fails, it gives results or a typed error", "[faults]") {
+TEST_CASE("G5: whichever system call of a pool fails, it gives results or a typed error", "[faults][no_tsan]") {
   const int error = GENERATE(EMFILE, EINTR, ENOMEM, EIO);
   constexpr int most_calls = 2000;
   constexpr int unreached_enough = 6;  // the number of calls varies a little from run to run

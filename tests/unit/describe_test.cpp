@@ -33,7 +33,9 @@ struct alien {};
 TEST_CASE("V5: what is known of a death is described in lines, each thing once") {
   const auto text = described(lenskit::worker_died(
       {.index = 17, .worker_pid = 4711, .type_name = {}, .message = {}, .stack = "# 0 first\n# 1 second\n"},
-      {.signal = SIGSEGV, .core_dumped = true, .elapsed = 1500ms, .peak_memory = 3 << 20, .log_tail = {"one", "two"}}));
+      {.status = {.signal = SIGSEGV, .core_dumped = true, .peak_memory = 3 << 20},
+       .elapsed = 1500ms,
+       .log_tail = {"one", "two"}}));
   CHECK(text.starts_with("lenskit::worker_died: worker 4711 died in task 17"));
   CHECK(mentions(text, {"\n  task: 17\n", "\n  worker: 4711\n", "\n  signal: SIGSEGV (11), core dumped\n",
                         "\n  running time: 1.500 s\n", "\n  peak memory: 3.0 MiB\n",
@@ -44,7 +46,7 @@ TEST_CASE("V5: what is known of a death is described in lines, each thing once")
 }
 
 TEST_CASE("V5: the fields of the library's other exceptions are described") {
-  CHECK(mentions(described(lenskit::worker_died({}, {.exit_code = 3})), {"\n  exit code: 3\n"}));
+  CHECK(mentions(described(lenskit::worker_died({}, {.status = {.exit_code = 3}})), {"\n  exit code: 3\n"}));
   CHECK(mentions(described(lenskit::task_timeout(
                      {.index = 2, .worker_pid = 5, .type_name = {}, .message = {}, .stack = {}}, 250ms)),
                  {"lenskit::task_timeout: task 2 ran longer", "\n  task: 2\n", "\n  time limit: 0.250 s\n"}));

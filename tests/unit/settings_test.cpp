@@ -66,8 +66,9 @@ std::string error_of(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("every setting is read from arguments, the environment and both files, in that order") {
+TEST_CASE("every number is read from arguments, the environment and both files, in that order") {
   for (const auto& key : setting_keys) {
+    if (key.number == nullptr) continue;
     INFO(key.name);
     CHECK(program_gets(41, key, 41, 42, 43, 44));
     CHECK(program_gets(42, key, 0, 42, 43, 44));
@@ -76,8 +77,9 @@ TEST_CASE("every setting is read from arguments, the environment and both files,
   }
 }
 
-TEST_CASE("a setting that is 0 or absent gets the same default from every source") {
+TEST_CASE("a number that is 0 or absent gets the same default from every source") {
   for (const auto& key : setting_keys) {
+    if (key.number == nullptr) continue;
     INFO(key.name);
     file_tree tree;
     tree.write("lenskit.toml", parallel_table(key.name, 0));

@@ -38,7 +38,7 @@ d::worker_death died_with(std::uint32_t base, std::uint32_t finished, std::uint3
   death.room.resize(3);
   death.pid = 4711;
   death.will = {1, base, finished, started, owned, {}, 0};
-  death.report.signal = 11;
+  death.report.status.signal = 11;
   return death;
 }
 

@@ -291,13 +291,10 @@ TEST_CASE("V5: the library's own exceptions keep their fields", "[wire]") {
   CHECK(full.available() == 7);
   CHECK(full.where() == "/dev/shm");
 
-  const death_report report{.signal = 11,
-                            .core_dumped = true,
+  const death_report report{.status = {.signal = 11, .core_dumped = true, .stopped = true, .peak_memory = 4096},
                             .probably_out_of_memory = true,
                             .elapsed = std::chrono::seconds(2),
-                            .peak_memory = 4096,
-                            .log_tail = {"one", "two"},
-                            .stopped = true};
+                            .log_tail = {"one", "two"}};
   const auto death = arrived_as(worker_died({3, 99, {}, {}, "# 0 frame"}, report));
   CHECK(death.signal() == 11);
   CHECK(!death.exit_code());
@@ -328,7 +325,7 @@ TEST_CASE("V5: what one of the library's own exceptions answers to arrives with 
     try {
       throw std::invalid_argument("inner");
     } catch (...) {
-      std::throw_with_nested(worker_died({}, {.exit_code = 3}));
+      std::throw_with_nested(worker_died({}, {.status = {.exit_code = 3}}));
     }
   } catch (...) {
     nested = cross(std::current_exception());

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <lenskit/detail/os/channel.hpp>
+#include <lenskit/detail/os/exit_status.hpp>
 
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 
 namespace lenskit::detail {
 
@@ -20,12 +22,10 @@ struct control_message {
   kind what = kind::spawn;
   std::int32_t slot = -1;
   std::int32_t pid = -1;
-  std::int32_t value = 0;      ///< errno, signal or exit code
-  std::int32_t by_signal = 0;  ///< 1: `value` is a signal, 0: an exit code, -1: nothing is known
-  std::int32_t core_dumped = 0;
-  std::int32_t stopped = 0;
-  std::uint64_t peak_memory = 0;
+  std::int32_t value = 0;  ///< errno or signal
+  exit_status status{};    ///< of one that has ended
 };
+static_assert(std::is_trivially_copyable_v<control_message>);
 
 /// A control message with the descriptors that came along.
 struct received_control {

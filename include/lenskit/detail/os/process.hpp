@@ -3,22 +3,13 @@
 
 #include <lenskit/detail/os/clock.hpp>
 #include <lenskit/detail/os/descriptor.hpp>
+#include <lenskit/detail/os/exit_status.hpp>
 
 #include <sys/types.h>
 
-#include <cstddef>
 #include <optional>
 
 namespace lenskit::detail {
-
-/// How a process ended, as far as its parent could see.
-struct exit_status {
-  std::optional<int> signal{};
-  std::optional<int> exit_code{};
-  bool core_dumped = false;
-  bool stopped = false;         ///< it was ended because it had been stopped (SIGSTOP) and did not go on
-  std::size_t peak_memory = 0;  ///< bytes; 0 if unknown
-};
 
 /// Handle of a process; does not end it when destroyed.
 class process {

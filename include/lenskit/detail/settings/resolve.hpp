@@ -12,34 +12,54 @@
 
 namespace lenskit::detail {
 
-/// One number of `parallel_settings`, by all of its names.
+/// One field of `parallel_settings`, by all of its names.
 struct setting_key {
   const char* name;      // in code and in [parallel]
   const char* variable;  // of the environment
-  int parallel_settings::*number;
+  int parallel_settings::*number = nullptr;
+  bool parallel_settings::*flag = nullptr;
+  bool by_level = false;  // the variable is a list, one number for each level of processes
+
+  [[nodiscard]] int in(const parallel_settings& settings) const noexcept {
+    return flag != nullptr ? static_cast<int>(settings.*flag) : settings.*number;
+  }
+  void set(parallel_settings& settings, int value) const noexcept {
+    if (flag != nullptr)
+      settings.*flag = value != 0;
+    else
+      settings.*number = value;
+  }
 };
 
-inline constexpr std::array<setting_key, 6> setting_keys{{
-    {"num_cpus", "LK_NUM_CPUS", &parallel_settings::num_cpus},
-    {"num_procs", "LK_NUM_PROCS", &parallel_settings::num_procs},
-    {"num_batch_jobs", "LK_NUM_BATCH_JOBS", &parallel_settings::num_batch_jobs},
-    {"num_threads", "LK_NUM_THREADS", &parallel_settings::num_threads},
-    {"num_backend_threads", "LK_NUM_BACKEND_THREADS", &parallel_settings::num_backend_threads},
-    {"num_child_threads", "LK_NUM_CHILD_THREADS", &parallel_settings::num_child_threads},
+inline constexpr std::array<setting_key, 7> setting_keys{{
+    {.name = "num_cpus", .variable = "LK_NUM_CPUS", .number = &parallel_settings::num_cpus},
+    {.name = "num_procs", .variable = "LK_NUM_PROCS", .number = &parallel_settings::num_procs, .by_level = true},
+    {.name = "num_batch_jobs", .variable = "LK_NUM_BATCH_JOBS", .number = &parallel_settings::num_batch_jobs},
+    {.name = "num_threads", .variable = "LK_NUM_THREADS", .number = &parallel_settings::num_threads},
+    {.name = "num_backend_threads",
+     .variable = "LK_NUM_BACKEND_THREADS",
+     .number = &parallel_settings::num_backend_threads},
+    {.name = "num_child_threads", .variable = "LK_NUM_CHILD_THREADS", .number = &parallel_settings::num_child_threads},
+    {.name = "use_ray", .variable = "LK_USE_RAY", .flag = &parallel_settings::use_ray},
 }};
 
 /// The index of a key in `setting_keys`.
-enum class setting : std::size_t { cpus, procs, batch_jobs, threads, backend_threads, child_threads };
+enum class setting : std::size_t { cpus, procs, batch_jobs, threads, backend_threads, child_threads, use_ray };
 
-/// What one source has to say; 0 and empty are nothing. `origins` says where each number is, for messages: a variable,
-/// or a file and line.
+/// What one source says of one setting. A number that is 0 says nothing; a flag is 0 or 1.
+struct given_setting {
+  std::optional<int> value{};
+  std::string origin{};  ///< for messages: a variable, or a file and line
+};
+
+/// What one source has to say.
 struct setting_values {
-  std::array<int, setting_keys.size()> numbers{};
-  std::array<std::string, setting_keys.size()> origins{};
-  std::optional<bool> use_ray{};
-  std::string use_ray_origin{};
+  std::array<given_setting, setting_keys.size()> of{};
 
-  [[nodiscard]] int operator[](setting key) const noexcept { return numbers[static_cast<std::size_t>(key)]; }
+  /// 0 if it says nothing.
+  [[nodiscard]] int operator[](setting key) const noexcept {
+    return of[static_cast<std::size_t>(key)].value.value_or(0);
+  }
 };
 
 /// The settings in force and where each of them came from.
@@ -50,14 +70,18 @@ struct resolved_settings {
   setting_values files{};      // what the configuration files say, the local one first
 };
 
-/// The numbers that the program gave to `initialize`.
+/// What the program gave to `initialize`.
 setting_values settings_of_arguments(const parallel_settings& arguments);
 
-/// The numbers of the `LK_*` variables; throws `settings_error`.
+/// What the `LK_*` variables say; throws `settings_error`.
 setting_values settings_of_environment(const environment& variables);
 
-/// Of several sources the first that has a number.
+/// For each setting the first of several sources that says something of it.
 setting_values first_of(const std::vector<setting_values>& sources);
+
+/// What holds for one setting now: the variables may have changed since the others were read. `known`: the settings in
+/// force, if there are any. Throws `settings_error`.
+int given_now(setting key, const resolved_settings* known);
 
 /// The arguments, then the environment, then the files, then the defaults. Throws `settings_error`.
 resolved_settings resolve_settings(const setting_values& arguments, const setting_values& variables,

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -54,7 +55,9 @@ void hold_alive(int fd) noexcept;
 using name_source = std::string (*)();
 void use_names(name_source source) noexcept;
 
-/// Where models go when the user names no directory: LK_TEMP_DIR, else the system's. Throws persist_error.
+/// The directory that LK_TEMP_DIR names, if it is set.
+[[nodiscard]] std::optional<std::filesystem::path> chosen_model_directory();
+/// Where models go when the user names no directory: the chosen one, else the system's. Throws persist_error.
 [[nodiscard]] std::filesystem::path default_model_directory();
 
 }  // namespace lenskit::detail

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <lenskit/detail/wire/message.hpp>
+#include <lenskit/detail/worker/registry.hpp>
 
 #include <memory>
+#include <type_traits>
 
 namespace lenskit::detail {
 
@@ -23,27 +25,17 @@ class workplace {
 /// task threw.
 using task_body = void (*)(workplace&, reader&, recorder&);
 
-/// Gives a body a number that means the same in every process forked from this program. Bodies are registered while
-/// the program or a plugin is loaded; a plugin's are unknown to workers forked before, and forgotten when it is
-/// unloaded.
-class registered_body {
- public:
-  explicit registered_body(task_body body) noexcept;
-  ~registered_body();
-  registered_body(const registered_body&) = delete;
-  registered_body& operator=(const registered_body&) = delete;
-  [[nodiscard]] body_id id() const noexcept { return id_; }
-
- private:
-  body_id id_;
-};
+static_assert(std::is_same_v<body_id, code_id>);
 
 /// Null if this process knows no body of that number.
-[[nodiscard]] task_body find_body(body_id id) noexcept;
+[[nodiscard]] inline task_body find_body(body_id id) noexcept {
+  return reinterpret_cast<task_body>(find_code(code_kind::body, id));
+}
 
 /// The number of `Body`. Made before the other objects of the program or plugin: one of these may be a pool, whose
 /// workers know the bodies that there are when they are forked.
 template <task_body Body>
-[[gnu::init_priority(102)]] inline const registered_body body_entry{Body};
+[[gnu::init_priority(102)]] inline const registered_code body_entry{code_kind::body,
+                                                                    reinterpret_cast<code_pointer>(Body)};
 
 }  // namespace lenskit::detail

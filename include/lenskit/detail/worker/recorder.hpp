@@ -109,7 +109,7 @@ class recorder {
       until_look_ -= started - first;
       position_ = position;
       results_.resize_down(before + (position - first) * sizeof(result));
-      block.bytes.store(results_.size(), std::memory_order_relaxed);
+      block.bytes.store(results_.size(), std::memory_order_release);
       block.started.store(started, std::memory_order_release);
     };
     // What the parent has to know of these tasks is told by one number, `finished`.
@@ -154,7 +154,7 @@ class recorder {
       send();
       return;
     }
-    block_.bytes.store(results_.size(), std::memory_order_relaxed);
+    block_.bytes.store(results_.size(), std::memory_order_release);
     claim_->finished.store(position_, std::memory_order_release);
   }
   void unencodable();
