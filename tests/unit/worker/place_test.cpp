@@ -116,7 +116,7 @@ TEST_CASE("code is found by its number and its kind") {
 }
 
 TEST_CASE("what a function holds decides whether it can be sent") {
-  const int local = 1;
+  int local = 1;
   const auto by_reference = [&local] { return local; };
   const auto by_value = [local] { return local; };
   CHECK_FALSE(d::travelling_function<std::remove_const_t<decltype(by_reference)>>);

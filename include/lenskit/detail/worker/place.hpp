@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -24,13 +25,20 @@ enum class function_route {
   value,    ///< as any value, by its contents
 };
 
+// Whether T is the type of a lambda expression, or is made from one. Such a type has no fields that a program could
+// look at, and what it captures may be references; a class that is closed like this has an author who answers for it.
+template <class T>
+consteval bool is_closure() {
+  return std::string_view(__PRETTY_FUNCTION__).find("lambda") != std::string_view::npos;
+}
+
 template <class Fn>
 inline constexpr function_route function_route_of = [] {
   if constexpr (std::is_pointer_v<Fn> && std::is_function_v<std::remove_pointer_t<Fn>>) {
     return function_route::address;
   } else if constexpr (std::is_empty_v<Fn> && std::is_default_constructible_v<Fn>) {
     return function_route::type;
-  } else if constexpr (std::is_class_v<Fn> && !dangles<Fn>()) {
+  } else if constexpr (std::is_class_v<Fn> && !dangles<Fn>() && !is_closure<Fn>()) {
     if constexpr (wire_value<Fn>) return function_route::value;
   }
   return function_route::none;
