@@ -32,13 +32,14 @@ class spawner_life {
   void fork_worker(int slot, worker_ends ends) {
     const pid_t self = ::getpid();
     pid_t pid = -1;
-    {
+    int error = 0;
+    for (int attempt = 0; pid < 0 && (attempt == 0 || may_try_again(error, attempt)); ++attempt) {
       const fork_watchdog watchdog(parent_.pidfd());
       pid = fork_mortal();
+      error = errno;
       if (pid == 0) become_worker(self, slot, std::move(ends));
-      if (pid < 0) report({.what = control_message::kind::failed, .slot = slot, .value = errno});
     }
-    if (pid < 0) return;
+    if (pid < 0) return report({.what = control_message::kind::failed, .slot = slot, .value = error});
     sys::setpgid(pid, pid);  // the worker does it too: whoever comes first, it holds before anybody relies on it
     announce(slot, pid);
   }
@@ -80,6 +81,15 @@ class spawner_life {
   }
 
  private:
+  // What has just ended counts until it is buried, the process that made this one above all: where processes are few,
+  // there may be room for the only worker in a moment (H3).
+  [[nodiscard]] bool may_try_again(int error, int attempt) const noexcept {
+    constexpr int attempts = 50;
+    if (error != EAGAIN || !workers_.empty() || attempt >= attempts) return false;
+    sys::poll(nullptr, 0, 2);
+    return true;
+  }
+
   struct living {
     int slot;
     process handle;
