@@ -27,9 +27,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// While sinks take no more, reports wait in their pipes, which go on saying that there is something to read.
-constexpr auto rest_while_full = 10ms;
-
 void prepare_fork() noexcept {
   constexpr auto patience = 5ms;  // for whoever uses spdlog's registry
   refresh_levels(patience);
@@ -214,7 +211,7 @@ bool processes_engine::watch(steady::time_point until) const noexcept try {
 void processes_engine::collect(steady::time_point until, bool attending) {
   std::array<readiness, 64> room;
   if (attending && log_delivery::full()) {
-    until = std::min<steady::time_point>(until, steady::now() + rest_while_full);
+    until = std::min<steady::time_point>(until, steady::now() + attendance::rest_while_full);
   } else if (attending) {
     bool logs = false;
     for (const auto& ready : all_.wait(room, until)) logs |= kind_of(ready) == event_source::attendance;

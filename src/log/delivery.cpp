@@ -34,10 +34,10 @@ constexpr auto registry_pause = 1ms;
 
 thread_local constinit bool delivers_here = false;
 
-void start_anew() noexcept;
-constinit per_process<log_delivery, start_anew> deliveries;
+void deliver_anew() noexcept;
+constinit per_process<log_delivery, deliver_anew> deliveries;
 
-void start_anew() noexcept {
+void deliver_anew() noexcept {
   deliveries.renew();
   delivers_here = false;
 }

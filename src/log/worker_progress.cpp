@@ -54,7 +54,7 @@ struct pending_bars {
 };
 
 // Replaced, never destroyed, at each start: its mutex could be held by a thread that is not in this process.
-std::atomic<pending_bars*> pending{nullptr};
+std::atomic<pending_bars*> bars_of_worker{nullptr};
 
 void append(std::string& to, const void* data, std::size_t bytes) { to.append(static_cast<const char*>(data), bytes); }
 
@@ -139,10 +139,10 @@ std::optional<progress_report> parse(std::string_view body) {
 
 }  // namespace
 
-void start_worker_progress() { pending.store(new pending_bars); }
+void start_worker_progress() { bars_of_worker.store(new pending_bars); }
 
 void forward_progress(const bar& source, int n, std::string_view state, std::string_view from) {
-  auto* all = pending.load();
+  auto* all = bars_of_worker.load();
   if (all == nullptr) return;
   const std::lock_guard held(all->mutex);
   auto& mine = pending_for(*all, source);
@@ -152,7 +152,7 @@ void forward_progress(const bar& source, int n, std::string_view state, std::str
 }
 
 void finish_forwarding(const bar& source) noexcept try {
-  auto* all = pending.load();
+  auto* all = bars_of_worker.load();
   if (all == nullptr || source.is_finished()) return;
   const std::lock_guard held(all->mutex);
   const auto found = all->bars.find(source.id());
@@ -163,7 +163,7 @@ void finish_forwarding(const bar& source) noexcept try {
 }
 
 void flush_worker_progress() noexcept try {
-  auto* all = pending.load();
+  auto* all = bars_of_worker.load();
   if (all == nullptr) return;
   const std::lock_guard held(all->mutex);
   for (auto& [id, bar] : all->bars)

@@ -4,7 +4,6 @@
 #include <boost/archive/archive_exception.hpp>
 #include <boost/archive/detail/basic_iserializer.hpp>
 #include <boost/archive/detail/basic_pointer_iserializer.hpp>
-#include <boost/archive/impl/archive_serializer_map.ipp>
 #include <boost/serialization/extended_type_info.hpp>
 
 #include <fmt/format.h>
@@ -13,17 +12,12 @@
 #include <memory>
 #include <utility>
 
-template class boost::archive::detail::archive_serializer_map<lenskit::detail::iarchive>;
-
 namespace lenskit::detail {
 namespace {
 
 using boost::archive::archive_exception;
 using boost::archive::detail::basic_iserializer;
 using boost::archive::detail::basic_pointer_iserializer;
-
-constexpr unsigned seven_bits = 0x7f;
-constexpr unsigned more_follow = 0x80;
 
 unsigned version_of(const basic_iserializer& serializer) {
   const boost::archive::version_type version = serializer.version();

@@ -7,29 +7,29 @@ namespace {
 
 // A list that is read without a lock, so that a forked worker can read it whatever the parent was at. Its places are
 // never freed: what lies in a plugin would be gone with it, and the rest of the list too. They are used again instead.
-struct place {
+struct body_place {
   std::atomic<body_id> id{0};
   std::atomic<task_body> body{nullptr};
   std::atomic<bool> taken{true};
-  place* next = nullptr;
+  body_place* next = nullptr;
 };
 
-constinit std::atomic<place*> newest{nullptr};
-constinit std::atomic<body_id> count{0};
+constinit std::atomic<body_place*> newest_place{nullptr};
+constinit std::atomic<body_id> bodies_registered{0};
 
-place& take_place() {
-  for (auto* each = newest.load(); each != nullptr; each = each->next) {
+body_place& take_place() {
+  for (auto* each = newest_place.load(); each != nullptr; each = each->next) {
     bool taken = false;
     if (each->taken.compare_exchange_strong(taken, true)) return *each;
   }
-  auto* fresh = new place;
-  fresh->next = newest.load();
-  while (!newest.compare_exchange_weak(fresh->next, fresh)) {}
+  auto* fresh = new body_place;
+  fresh->next = newest_place.load();
+  while (!newest_place.compare_exchange_weak(fresh->next, fresh)) {}
   return *fresh;
 }
 
-place* find_place(body_id id) noexcept {
-  for (auto* each = newest.load(); each != nullptr; each = each->next) {
+body_place* find_place(body_id id) noexcept {
+  for (auto* each = newest_place.load(); each != nullptr; each = each->next) {
     if (each->id.load() == id) return each;
   }
   return nullptr;
@@ -37,7 +37,7 @@ place* find_place(body_id id) noexcept {
 
 }  // namespace
 
-registered_body::registered_body(task_body body) noexcept : id_(count.fetch_add(1) + 1) {
+registered_body::registered_body(task_body body) noexcept : id_(bodies_registered.fetch_add(1) + 1) {
   auto& own = take_place();
   own.id = 0;  // whoever looks for the body that was here before must not find this one
   own.body = body;

@@ -74,8 +74,8 @@ void recorder::close_run() noexcept {
   const run_head head{position_ - run_position_, run_kind::values};
   std::memcpy(results_.data() + run_at_, &head, sizeof head);
   run_at_ = journal_block::no_run;
-  // Behind the head: who sees that no run is open takes the head as it stands. Of results that have left the block, what
-  // stayed in it has its head open for good; they are sent next.
+  // Behind the head: who sees that no run is open takes the head as it stands. Of results that have left the block,
+  // what stayed in it has its head open for good; they are sent next.
   if (!results_.spilled()) block_.run_at.store(journal_block::no_run, std::memory_order_release);
 }
 
