@@ -36,7 +36,7 @@ class spawner_life {
       const fork_watchdog watchdog(parent_.pidfd());
       pid = fork_mortal();
       if (pid == 0) become_worker(self, slot, std::move(ends));
-      if (pid < 0) report({.what = control_message::kind::failed, .slot = slot, .value = errno});
+      if (pid < 0) tell({.what = control_message::kind::failed, .slot = slot, .value = errno});
     }
     if (pid < 0) return;
     sys::setpgid(pid, pid);  // the worker does it too: whoever comes first, it holds before anybody relies on it
@@ -53,7 +53,7 @@ class spawner_life {
 
   void serve() {
     be_continued_by_parent();
-    report({.what = control_message::kind::ready, .pid = ::getpid()});
+    tell({.what = control_message::kind::ready, .pid = ::getpid()});
     while (!unheard_) {
       std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}, {stops_.get(), POLLIN, 0}};
       const auto others = watched.size();
@@ -139,11 +139,11 @@ class spawner_life {
       ::kill(-pid, SIGKILL);
       ::kill(pid, SIGKILL);
       sys::retry([&]() noexcept { return ::waitpid(pid, nullptr, __WALL); });
-      report({.what = control_message::kind::failed, .slot = slot, .value = error});
+      tell({.what = control_message::kind::failed, .slot = slot, .value = error});
       return;
     }
     const int pidfd = workers_.back().handle.pidfd();
-    report({.what = control_message::kind::started, .slot = slot, .pid = pid}, {&pidfd, 1});
+    tell({.what = control_message::kind::started, .slot = slot, .pid = pid}, {&pidfd, 1});
   }
 
   // The dead worker pins its process group, so the signal to the group cannot hit a stranger before it is reaped (P4,
@@ -165,11 +165,11 @@ class spawner_life {
     message.stopped = worker.overdue ? 1 : 0;
     message.peak_memory = status->peak_memory;
     workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(which));
-    report(message);
+    tell(message);
   }
 
   // A parent that does not hear of a worker would wait for it for ever: better that it sees the spawner go.
-  void report(const control_message& message, std::span<const int> attached = {}) noexcept {
+  void tell(const control_message& message, std::span<const int> attached = {}) noexcept {
     if (!send_control(control_.get(), message, attached)) unheard_ = true;
   }
 
@@ -182,7 +182,7 @@ class spawner_life {
       return true;
     }
     if (request->attached.size() != 2) {  // out of descriptors on the way
-      report({.what = control_message::kind::failed, .slot = request->message.slot, .value = EMFILE});
+      tell({.what = control_message::kind::failed, .slot = request->message.slot, .value = EMFILE});
       return true;
     }
     fork_worker(request->message.slot, {std::move(request->attached[0]), std::move(request->attached[1])});

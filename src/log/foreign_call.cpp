@@ -23,7 +23,7 @@ constexpr std::size_t nowhere = most_at_once;
 // Plain atomics, so that a fork leaves none of it locked.
 std::array<std::atomic<std::uint64_t>, most_at_once> running{};  // numbers of the calls under way; 0: a free place
 std::atomic<std::uint64_t> calls_begun{0};                       // calls, which are numbered from 1
-std::atomic<std::uint64_t> given_up{0};                          // those up to this number that still run are hanging
+std::atomic<std::uint64_t> known_to_hang{0};                     // those up to this number that still run are hanging
 std::atomic<int> forks{0};                                       // under way
 thread_local constinit int call_depth = 0;
 thread_local constinit std::size_t own_place = nowhere;
@@ -45,14 +45,14 @@ bool enter() noexcept {
 
 void wait_for_foreign_calls() noexcept {
   forks.fetch_add(1);
-  const auto hanging = given_up.load();
+  const auto hanging = known_to_hang.load();
   const auto awaited = [&](const std::atomic<std::uint64_t>& call) {
     const bool own = own_place != nowhere && &call == &running[own_place];
     return !own && call.load() > hanging;
   };
   const auto deadline = steady::now() + patience_of_a_fork;
   while (std::any_of(running.begin(), running.end(), awaited)) {
-    if (steady::now() >= deadline) return given_up.store(calls_begun.load());
+    if (steady::now() >= deadline) return known_to_hang.store(calls_begun.load());
     std::this_thread::sleep_for(pause_between_looks);
   }
 }

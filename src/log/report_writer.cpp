@@ -105,7 +105,7 @@ class outgoing {
   bool finish() noexcept { return ship(0); }
 
   /// Counts the report as dropped, unless the reader has seen some of it: then it notices that the tail is missing.
-  void give_up(bool counts) noexcept {
+  void drop(bool counts) noexcept {
     if (header_.position == 0 && (header_.lost > 0 || counts)) dropped.fetch_add(header_.lost + (counts ? 1 : 0));
   }
 
@@ -155,16 +155,16 @@ bool write_report(report_kind kind, patience wait, std::initializer_list<report_
   bool whole = true;
   for (const auto& part : parts) whole = whole && report.add(part);
   whole = whole && report.finish();
-  if (!whole) report.give_up(true);
+  if (!whole) report.drop(true);
   errno = saved_errno;
   return whole;
 }
 
-void report_drops() noexcept {
+void write_drops() noexcept {
   if (dropped.load(std::memory_order_relaxed) == 0) return;
   const int saved_errno = errno;
   outgoing notice(report_kind::drops, 0, patience::none);
-  if (!notice.finish()) notice.give_up(false);
+  if (!notice.finish()) notice.drop(false);
   errno = saved_errno;
 }
 

@@ -58,7 +58,7 @@ std::atomic<pending_bars*> bars_of_worker{nullptr};
 
 void append(std::string& to, const void* data, std::size_t bytes) { to.append(static_cast<const char*>(data), bytes); }
 
-bool report(bar_id id, pending_bar& bar, bool finished, patience wait) {
+bool write_bar(bar_id id, pending_bar& bar, bool finished, patience wait) {
   progress_fields fields{};
   fields.id = id;
   fields.total = bar.total;
@@ -148,7 +148,7 @@ void forward_progress(const bar& source, int n, std::string_view state, std::str
   auto& mine = pending_for(*all, source);
   mine.change(state, n);
   if (!from.empty()) mine.change(from, -std::int64_t{n});
-  if (now_ns() - mine.last_report >= interval) report(source.id(), mine, false, patience::none);
+  if (now_ns() - mine.last_report >= interval) write_bar(source.id(), mine, false, patience::none);
 }
 
 void finish_forwarding(const bar& source) noexcept try {
@@ -157,7 +157,7 @@ void finish_forwarding(const bar& source) noexcept try {
   const std::lock_guard held(all->mutex);
   const auto found = all->bars.find(source.id());
   if (found == all->bars.end()) return;
-  report(source.id(), found->second, made_here(source.id()), patience::full);
+  write_bar(source.id(), found->second, made_here(source.id()), patience::full);
   all->bars.erase(found);
 } catch (...) {  // no memory: the numbers are lost
 }
@@ -167,7 +167,7 @@ void flush_worker_progress() noexcept try {
   if (all == nullptr) return;
   const std::lock_guard held(all->mutex);
   for (auto& [id, bar] : all->bars)
-    if (!bar.changes.empty()) report(id, bar, false, patience::brief);
+    if (!bar.changes.empty()) write_bar(id, bar, false, patience::brief);
 } catch (...) {}
 
 bool is_progress_report(std::string_view body) { return parse(body).has_value(); }

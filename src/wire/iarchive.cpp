@@ -174,7 +174,7 @@ void* iarchive::create(const basic_pointer_iserializer& maker, unsigned version,
 }
 
 // The pointer being read has failed: what it made has no owner yet, and what it referred to is not referred to.
-void iarchive::abandon() noexcept {
+void iarchive::undo_pointer() noexcept {
   if (fresh_.address == nullptr && last_object_ != untracked) objects_[last_object_].referenced = false;
   destroy_fresh();
 }

@@ -76,7 +76,7 @@ void recorder::failure(std::exception_ptr thrown) {
   }
   results_.put(run_head{1, run_kind::failure});
   encode_exception(results_, std::move(thrown));
-  settle();
+  complete_task();
 }
 
 void recorder::unencodable() {
@@ -93,7 +93,7 @@ void recorder::unencodable() {
   failure(std::move(reason));
 }
 
-void recorder::look_up() {
+void recorder::look_at_clock() {
   const auto now = now_ns();
   stride_.renew(now);
   if (now - sent_at_ >= send_every_ns_ && hand_.unsent() > 0) send();

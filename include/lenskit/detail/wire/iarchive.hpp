@@ -46,7 +46,7 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
         base::load_override(value);
       } catch (...) {
         value = nullptr;  // may have been set to an object of a class that is not T's
-        abandon();
+        undo_pointer();
         throw;
       }
     } else {
@@ -180,7 +180,7 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
   void* create(const boost::archive::detail::basic_pointer_iserializer& maker, unsigned version, std::size_t number);
   void claim();
   void claim_shared();
-  void abandon() noexcept;
+  void undo_pointer() noexcept;
   void destroy_fresh() noexcept;
 
   reader& in_;

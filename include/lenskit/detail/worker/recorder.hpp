@@ -57,7 +57,7 @@ class recorder {
   /// Starts the next task; false if there is none, or the rest was taken back.
   [[nodiscard]] bool next() {
     if (hand_.at_end()) return false;
-    if (stride_.is_over()) look_up();
+    if (stride_.is_over()) look_at_clock();
     if (!hand_.claimed->may_begin(hand_.position, options_.fenced)) [[unlikely]] {
       hand_.cut();
       return false;
@@ -82,7 +82,7 @@ class recorder {
       unencodable();
       return;
     }
-    settle();
+    complete_task();
   }
 
   /// Starts tasks and records what `task()` returns for them, as `next` and `value` do, for as long as there is nothing
@@ -177,7 +177,7 @@ class recorder {
   [[nodiscard]] std::unique_lock<std::mutex> keep_reader_out();
   void open_run();
   void close_run() noexcept;
-  void settle() {
+  void complete_task() {
     ++hand_.position;
     // The journal keeps no descriptors: a value that has some is sent at once, alone with them, or a crash would take
     // it along (X1).
@@ -196,7 +196,7 @@ class recorder {
       leave_fork();
   }
   void leave_fork() const noexcept;
-  void look_up();
+  void look_at_clock();
   void send();
 
   // A little below the block's room, so that small results never leave it.
