@@ -2,8 +2,7 @@
 //
 // Not part of <lenskit/parallel.hpp>: include it beside it. Dense matrices, vectors and arrays and sparse matrices
 // travel as values. What refers to a matrix or is still to be worked out (Map, Ref, a block, a product) is refused:
-// return
-// `.eval()`.
+// return `.eval()`.
 #pragma once
 
 #if __has_include(<Eigen/SparseCore>)

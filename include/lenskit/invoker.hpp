@@ -91,7 +91,7 @@ template <class Argument>
 using model_of = typename model_of_impl<std::remove_cvref_t<Argument>>::type;
 
 template <class R>
-void settle_value(task_stream& stream, task_stream::step step, std::optional<R>& into) {
+void put_value(task_stream& stream, task_stream::step step, std::optional<R>& into) {
   if (step == task_stream::step::failure) std::rethrow_exception(stream.failure());
   into.emplace(decode_result<R>(stream));
 }
@@ -108,12 +108,12 @@ outcome<R> outcome_at(task_stream& stream, task_stream::step step) {
 }
 
 template <class R>
-void settle_outcome(task_stream& stream, task_stream::step step, std::optional<outcome<R>>& into) {
+void put_outcome(task_stream& stream, task_stream::step step, std::optional<outcome<R>>& into) {
   into.emplace(outcome_at<R>(stream, step));
 }
 
 template <class R>
-void settle_completed(task_stream& stream, task_stream::step step, std::optional<completed<R>>& into) {
+void put_completed(task_stream& stream, task_stream::step step, std::optional<completed<R>>& into) {
   auto result = outcome_at<R>(stream, step);
   into.emplace(completed<R>{static_cast<std::size_t>(stream.index()), std::move(result)});
 }
@@ -135,13 +135,14 @@ void settle_completed(task_stream& stream, task_stream::step step, std::optional
 /// The constructor persists the model and starts the workers, and returns when the first of them runs: the others are
 /// forked from the same state of this process while it has its first task. Throws std::invalid_argument for options
 /// that make no sense, persist_error (no_space), std::system_error if no worker can be created; leaves nothing behind
-/// then. A later worker that cannot be created is tried again, and missed until then, with a warning in the log: so a
-/// pool is smaller where descriptors, processes or threads are few. The threads of this process's own BLAS and OpenMP
-/// stay as they are. Workers print what tasks have printed before their results arrive, and wait for a reader that
-/// pauses. Threads of engine threads block the program's signals, but SIGPROF and those of their own faults.
-/// Workers that outnumber the processors are scheduled as SCHED_BATCH. Thread-safe: several threads may map at once,
-/// and several ranges may be live; one that is cancelled (pthread_cancel) ends at its next result. In a forked process
-/// that inherited it every call throws invoker_closed; inside a task it cannot be used.
+/// then. One is enough for a pool, which is smaller where descriptors, processes or threads are few, with a warning in
+/// the log: a later process that cannot be created is tried again, and missed until then; a thread is missed for good.
+/// The threads of this process's own BLAS and OpenMP stay as they are. Workers print what tasks have printed before
+/// their results arrive, and wait for a reader that pauses. Threads of engine threads block the program's signals, but
+/// SIGPROF and those of their own faults. Workers that outnumber the processors are scheduled as SCHED_BATCH.
+/// Thread-safe: several threads may map at once, and several ranges may be live; one that is cancelled (pthread_cancel)
+/// ends at its next result. In a forked process that inherited it every call throws invoker_closed; inside a task it
+/// cannot be used.
 ///
 /// LensKit: `invoker(model, func, n_jobs, persist_method)` and `ModelOpInvoker`; there, a context manager.
 template <class Model, class Fn>
@@ -177,7 +178,7 @@ class invoker {
     if constexpr (detail::is_right_call<Model, Fn, Rs...>()) {
       using result = result_of<Rs...>;
       auto stream = open<result>(detail::result_order::of_input, std::forward<Rs>(ranges)...);
-      return map_range<result>(std::move(stream), &detail::settle_value<result>);
+      return map_range<result>(std::move(stream), &detail::put_value<result>);
     } else {
       return detail::refused();
     }
@@ -189,7 +190,7 @@ class invoker {
     if constexpr (detail::is_right_call<Model, Fn, Rs...>()) {
       using result = result_of<Rs...>;
       auto stream = open<result>(detail::result_order::of_input, std::forward<Rs>(ranges)...);
-      return map_range<outcome<result>>(std::move(stream), &detail::settle_outcome<result>);
+      return map_range<outcome<result>>(std::move(stream), &detail::put_outcome<result>);
     } else {
       return detail::refused();
     }
@@ -201,7 +202,7 @@ class invoker {
     if constexpr (detail::is_right_call<Model, Fn, Rs...>()) {
       using result = result_of<Rs...>;
       auto stream = open<result>(detail::result_order::of_completion, std::forward<Rs>(ranges)...);
-      return map_range<completed<result>>(std::move(stream), &detail::settle_completed<result>);
+      return map_range<completed<result>>(std::move(stream), &detail::put_completed<result>);
     } else {
       return detail::refused();
     }
@@ -219,7 +220,7 @@ class invoker {
     return refuse_braces(values...);
   }
 
-  /// The number of workers; 1 for engine in_process.
+  /// The number of workers that were asked for, or chosen; there may be fewer (see above). 1 for engine in_process.
   [[nodiscard]] int n_jobs() const noexcept { return plan_.n_jobs; }
   /// The engine chosen, never automatic.
   [[nodiscard]] lenskit::engine engine() const noexcept { return plan_.engine; }

@@ -46,7 +46,8 @@ struct parallel_settings {
 ///
 /// Numbers that are not 0 go before `LK_*` variables, those before defaults. The BLAS libraries (OpenBLAS, MKL, BLIS,
 /// FlexiBLAS) are left alone when `OPENBLAS_NUM_THREADS` or `MKL_NUM_THREADS` is set, the OpenMP runtimes when
-/// `OMP_NUM_THREADS` is; only libraries that are loaded by now are found. A second call warns and changes nothing.
+/// `OMP_NUM_THREADS` is; only libraries that are loaded by now are found. It comes first or not at all: once there are
+/// settings, from another call, `configure`, `parallel_config` or the first pool, it warns and changes nothing.
 ///
 /// Throws `settings_error` for a value that is no number or makes no sense, naming it, and for `LK_USE_RAY=1`. Does not
 /// block. Call it in the parent; OpenMP keeps its number by thread, so call it in the thread that uses OpenMP. Of
@@ -55,7 +56,8 @@ struct parallel_settings {
 /// LensKit: `initialize`; there are no Torch and Rayon pools to set here.
 void initialize(parallel_settings settings = {});
 
-/// Calls `initialize()` unless that or `configure` has been done. Throws what it throws.
+/// Calls `initialize()` unless that or `configure` has been done; behind a pool it sets the threads of the backends,
+/// which the pool did not, by the settings that there are. Throws what `initialize` throws.
 ///
 /// LensKit: the same.
 void ensure_parallel_init();

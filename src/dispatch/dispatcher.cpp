@@ -17,7 +17,7 @@ namespace lenskit::detail {
 namespace {
 
 // To count the processors takes a file: once is enough.
-dispatch_options completed(dispatch_options options) {
+dispatch_options with_processors(dispatch_options options) {
   if (options.processors == 0) options.processors = usable_processors();
   return options;
 }
@@ -26,7 +26,7 @@ dispatch_options completed(dispatch_options options) {
 
 dispatcher::dispatcher(std::unique_ptr<worker_engine> engine, dispatch_options options)
     : engine_(std::move(engine)),
-      options_(completed(std::move(options))),
+      options_(with_processors(std::move(options))),
       now_(options_.now != nullptr ? options_.now : [] { return steady::now(); }),
       owner_(sys::getpid()),
       at_once_(std::min(options_.processors, static_cast<std::size_t>(workers()))),

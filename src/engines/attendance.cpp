@@ -13,8 +13,6 @@ namespace {
 // to write them. What arrives in a rest fits into a log pipe.
 constexpr std::size_t busy_log_bytes = 4096;
 constexpr auto log_rest = std::chrono::microseconds(300);
-// While sinks take no more, reports wait in their pipes, which go on saying that there is something to read.
-constexpr auto rest_while_full = std::chrono::milliseconds(10);
 
 }  // namespace
 

@@ -1,4 +1,3 @@
-#include <lenskit/detail/dispatch/pace.hpp>
 #include <lenskit/detail/engines/event_source.hpp>
 #include <lenskit/detail/engines/processes.hpp>
 #include <lenskit/detail/engines/worker_main.hpp>
@@ -26,9 +25,6 @@ namespace lenskit::detail {
 namespace {
 
 using namespace std::chrono_literals;
-
-// While sinks take no more, reports wait in their pipes, which go on saying that there is something to read.
-constexpr auto rest_while_full = 10ms;
 
 void prepare_fork() noexcept {
   constexpr auto patience = 5ms;  // for whoever uses spdlog's registry
@@ -59,7 +55,7 @@ processes_engine::~processes_engine() { shut_down(); }
 
 int processes_engine::room(int worker) const noexcept {
   const auto* slot = staff_.at(worker);
-  if (stopping_ || slot == nullptr || slot->end_requested || slot->unreachable) return 0;
+  if (stopping_ || slot == nullptr || slot->ending.is_placed() || slot->unreachable) return 0;
   return slot->link.room();
 }
 
@@ -76,7 +72,7 @@ void processes_engine::send(std::span<order> orders) noexcept {
   const auto now = steady::now();
   for (const auto& each : orders) {
     auto& slot = *staff_.at(each.worker);
-    if (slot.harvest_at.load() == steady::time_point::max()) slot.harvest_at = now + pace::harvest_after;
+    slot.harvest.note_given(now);
     if (slot.link.unflushed() && !slot.link.awaits_room()) flush(slot, each.worker);
   }
 }
@@ -108,10 +104,9 @@ void processes_engine::end_worker(int worker, ending why) noexcept {
   if (why == ending::unwanted) stopping_ = true;
   if (slot == nullptr) return;
   if (why == ending::stalled) staff_.suspect(worker);
-  if (slot->end_requested) return;
+  if (slot->ending.is_placed()) return;
   constexpr auto grace = 200ms;
-  slot->end_requested = true;
-  slot->kill_at = steady::now() + grace;
+  slot->ending.place(steady::now() + grace);
   staff_.signal(*slot, SIGTERM);
 }
 
@@ -215,7 +210,7 @@ bool processes_engine::watch(steady::time_point until) const noexcept try {
 void processes_engine::collect(steady::time_point until, bool attending) {
   std::array<readiness, 64> room;
   if (attending && log_delivery::full()) {
-    until = std::min<steady::time_point>(until, steady::now() + rest_while_full);
+    until = std::min<steady::time_point>(until, steady::now() + attendance::rest_while_full);
   } else if (attending) {
     bool logs = false;
     for (const auto& ready : all_.wait(room, until)) logs |= kind_of(ready) == event_source::attendance;
@@ -295,10 +290,9 @@ bool processes_engine::take_messages(worker_slot& slot, int worker) {
     part.worker_pid = slot.pid;
     // What a task has logged is heard before its result.
     slot.reports->drain_until(event.head.reports);
-    slot.received_of = event.head.chunk;
-    slot.received = event.head.offset + event.head.count;
+    slot.received = {event.head.chunk, event.head.offset + event.head.count};
     events_.splice(events_.end(), spare_);
-    slot.harvest_at = steady::now() + pace::harvest_after;
+    slot.harvest.note_sent(steady::now());
   }
 }
 
@@ -321,7 +315,7 @@ void processes_engine::hear_out(int worker) {
 steady::time_point processes_engine::next_harvest() const noexcept {
   auto next = steady::time_point::max();
   for (int worker = 0; worker < staff_.size(); ++worker) {
-    if (const auto* slot = staff_.at(worker)) next = std::min(next, slot->harvest_at.load());
+    if (const auto* slot = staff_.at(worker)) next = std::min(next, slot->harvest.due_at());
   }
   return next;
 }
@@ -330,20 +324,17 @@ void processes_engine::harvest_silent() {
   const auto now = steady::now();
   for (int worker = 0; worker < staff_.size(); ++worker) {
     auto* slot = staff_.at(worker);
-    if (slot == nullptr || !slot->reports || now < slot->harvest_at.load()) continue;
-    constexpr int looks_between = 64;
-    if (++slot->silent_looks % looks_between == 0 && slot->handle.is_headless()) staff_.kill(*slot);
+    if (slot == nullptr || !slot->reports || now < slot->harvest.due_at()) continue;
+    if (slot->harvest.wants_proof_of_life() && slot->handle.is_headless()) staff_.kill(*slot);
     const auto& block = journal_.of(worker);
     const auto chunk = block.chunk.load(std::memory_order_acquire);
-    // With nothing in hand it sends by itself; it is looked at again once it has been given something.
-    slot->harvest_at = chunk != 0 ? now + pace::harvest_after : steady::time_point::max();
-    const auto finished = block.claim_in_hand().finished.load(std::memory_order_acquire);
-    if (chunk == 0 || (chunk == slot->harvested_of && finished == slot->harvested)) continue;
+    slot->harvest.look(now, chunk != 0);
+    const chunk_position finished{chunk, block.claim_in_hand().finished.load(std::memory_order_acquire)};
+    if (chunk == 0 || finished == slot->harvest.done()) continue;
     auto results = harvest(block, worker, slot->pid);
     // What it sent before them may still wait in the connection, and comes first.
-    if (!results.empty() && results.front().head.offset > slot->received_up_to(results.front().head.chunk)) continue;
-    slot->harvested_of = chunk;
-    slot->harvested = finished;
+    if (!results.empty() && results.front().head.offset > slot->received.in(results.front().head.chunk)) continue;
+    slot->harvest.note_done(finished);
     if (results.empty()) continue;
     // What these tasks have logged is heard before their results.
     slot->reports->drain();
@@ -367,9 +358,7 @@ void processes_engine::report(engine_listener& listener) noexcept {
     auto* slot = staff_.at(worker);
     if (slot == nullptr) continue;
     if (std::exchange(slot->writable, false)) flush(*slot, worker);
-    if (steady::now() < slot->kill_at.load()) continue;
-    slot->kill_at = steady::time_point::max();
-    staff_.signal(*slot, SIGKILL);
+    if (slot->ending.take_kill(steady::now())) staff_.signal(*slot, SIGKILL);
   }
   if (!stopping_) staff_.replace(listener);
 }

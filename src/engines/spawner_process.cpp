@@ -39,7 +39,7 @@ class spawner_life {
       error = errno;
       if (pid == 0) become_worker(self, slot, std::move(ends));
     }
-    if (pid < 0) return report({.what = control_message::kind::failed, .slot = slot, .value = error});
+    if (pid < 0) return tell({.what = control_message::kind::failed, .slot = slot, .value = error});
     sys::setpgid(pid, pid);  // the worker does it too: whoever comes first, it holds before anybody relies on it
     announce(slot, pid);
   }
@@ -54,7 +54,7 @@ class spawner_life {
 
   void serve() {
     be_continued_by_parent();
-    report({.what = control_message::kind::ready, .pid = ::getpid()});
+    tell({.what = control_message::kind::ready, .pid = ::getpid()});
     while (!unheard_) {
       std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}, {stops_.get(), POLLIN, 0}};
       const auto others = watched.size();
@@ -149,11 +149,11 @@ class spawner_life {
       ::kill(-pid, SIGKILL);
       ::kill(pid, SIGKILL);
       sys::retry([&]() noexcept { return ::waitpid(pid, nullptr, __WALL); });
-      report({.what = control_message::kind::failed, .slot = slot, .value = error});
+      tell({.what = control_message::kind::failed, .slot = slot, .value = error});
       return;
     }
     const int pidfd = workers_.back().handle.pidfd();
-    report({.what = control_message::kind::started, .slot = slot, .pid = pid}, {&pidfd, 1});
+    tell({.what = control_message::kind::started, .slot = slot, .pid = pid}, {&pidfd, 1});
   }
 
   // The dead worker pins its process group, so the signal to the group cannot hit a stranger before it is reaped (P4,
@@ -172,11 +172,11 @@ class spawner_life {
     const control_message message{
         .what = control_message::kind::ended, .slot = worker.slot, .pid = worker.handle.pid(), .status = *status};
     workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(which));
-    report(message);
+    tell(message);
   }
 
   // A parent that does not hear of a worker would wait for it for ever: better that it sees the spawner go.
-  void report(const control_message& message, std::span<const int> attached = {}) noexcept {
+  void tell(const control_message& message, std::span<const int> attached = {}) noexcept {
     if (!send_control(control_.get(), message, attached)) unheard_ = true;
   }
 
@@ -189,7 +189,7 @@ class spawner_life {
       return true;
     }
     if (request->attached.size() != 2) {  // out of descriptors on the way
-      report({.what = control_message::kind::failed, .slot = request->message.slot, .value = EMFILE});
+      tell({.what = control_message::kind::failed, .slot = request->message.slot, .value = EMFILE});
       return true;
     }
     fork_worker(request->message.slot, {std::move(request->attached[0]), std::move(request->attached[1])});

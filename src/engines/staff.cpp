@@ -38,7 +38,7 @@ staff::staff(worker_program& program, journal& journals, poller& events, attenda
       prepared_(static_cast<std::size_t>(workers)) {
   next_spawner_ = hire_everybody();
   install_spawner();
-  if (spawner_gone_) throw_errno("cannot watch the workers", EMFILE);
+  if (spawner_.gone) throw_errno("cannot watch the workers", EMFILE);
   hear_spawner();
 }
 // ---- hiring --------------------------------------------------------------------------------------------------------
@@ -120,9 +120,9 @@ void staff::kill(worker_slot& slot) noexcept {
 
 void staff::prepare_replacements(bool stopping) noexcept {
   if (stopping || next_spawner_) return;
-  if (spawner_gone_) {
+  if (spawner_.gone) {
     const bool buried = std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
-    if (loss_told_ && buried && broken_.empty()) replace_spawner();
+    if (spawner_.loss_told && buried && broken_.empty()) replace_spawner();
     return;
   }
   int ready = 0;
@@ -141,14 +141,14 @@ void staff::prepare_replacements(bool stopping) noexcept {
 
 void staff::seat_prepared(int worker) noexcept {
   auto& ready = prepared_[static_cast<std::size_t>(worker)];
-  spawner_proven_ |= journals_.of(worker).ready.load() != 0;
+  spawner_.proven |= journals_.of(worker).ready.load() != 0;
   journals_.of(worker).reset();
   auto& slot = slots_[static_cast<std::size_t>(worker)];
   slot = std::move(ready.slot);
   const auto ends = std::exchange(ready.ends, {});
   try {
     watch(worker);
-    spawner_gone_ |= !spawner_->spawn(worker, ends);
+    spawner_.gone |= !spawner_->spawn(worker, ends);
     ++hiring_.unanswered;
   } catch (const std::exception& error) {
     slot.reset();
@@ -157,9 +157,9 @@ void staff::seat_prepared(int worker) noexcept {
 }
 
 void staff::replace(engine_listener& listener) noexcept {
-  if (spawner_gone_ && !std::exchange(loss_told_, true)) listener.on_spawner_lost();
+  if (spawner_.gone && !std::exchange(spawner_.loss_told, true)) listener.on_spawner_lost();
   if (next_spawner_) install_spawner();
-  for (int worker = 0; worker < size() && broken_.empty() && !spawner_gone_ && !next_spawner_; ++worker) {
+  for (int worker = 0; worker < size() && broken_.empty() && !spawner_.gone && !next_spawner_; ++worker) {
     if (at(worker) == nullptr && prepared_[static_cast<std::size_t>(worker)].slot && may_start()) seat_prepared(worker);
   }
   if (const int error = lost_.exchange(0); error != 0 && broken_.empty()) try {
@@ -205,9 +205,7 @@ void staff::replace_spawner() noexcept try {
 
 // Puts the spawner and the workers that were asked for in place.
 void staff::install_spawner() noexcept {
-  spawner_ = std::move(next_spawner_);
-  spawner_gone_ = spawner_proven_ = loss_told_ = false;
-  unheard_ = true;
+  spawner_ = {.handle = std::move(next_spawner_), .unheard = true};
   try {
     for (int worker = 0; worker < size(); ++worker) {
       auto& ready = prepared_[static_cast<std::size_t>(worker)].slot;
@@ -217,20 +215,20 @@ void staff::install_spawner() noexcept {
     }
     events_.watch(spawner_->fd(), key_of(event_source::spawner));
   } catch (const std::exception&) {  // what cannot be watched is of no use
-    spawner_gone_ = true;
+    spawner_.gone = true;
   }
 }
 
 void staff::suspect(int worker) noexcept {
-  for (int each = 0; each < size(); ++each) spawner_proven_ |= journals_.of(each).ready.load() != 0;
-  if (!spawner_proven_ || (at(worker) != nullptr && !at(worker)->running)) spawner_gone_ = true;
+  for (int each = 0; each < size(); ++each) spawner_.proven |= journals_.of(each).ready.load() != 0;
+  if (!spawner_.proven || (at(worker) != nullptr && !at(worker)->running)) spawner_.gone = true;
 }
 
 // ---- hearing -------------------------------------------------------------------------------------------------------
 
 steady::time_point staff::deadline(bool stopping) const noexcept {
-  if (unheard_) return steady::time_point{};
-  if ((spawner_gone_ || next_spawner_ || lost_ != 0) && !stopping) return steady::time_point{};  // to be mended
+  if (spawner_.unheard) return steady::time_point{};
+  if ((spawner_.gone || next_spawner_ || lost_ != 0) && !stopping) return steady::time_point{};  // to be mended
   auto next = steady::time_point::max();
   for (std::size_t worker = 0; worker < slots_.size(); ++worker) {
     const auto* slot = slots_[worker].get();
@@ -238,16 +236,16 @@ steady::time_point staff::deadline(bool stopping) const noexcept {
       if (!stopping && may_start()) next = std::min(next, hiring_.next_at);
       continue;
     }
-    if (slot->status) return steady::time_point{};  // to be buried
-    if (slot->ended_at) next = std::min(next, *slot->ended_at + spawner_patience);
-    next = std::min(next, slot->kill_at.load());
+    if (slot->end.status) return steady::time_point{};  // to be buried
+    if (slot->end.seen_at) next = std::min(next, *slot->end.seen_at + spawner_patience);
+    next = std::min(next, slot->ending.kill_at());
     if (slot->link.clogged()) next = std::min(next, steady::now() + 1ms);
   }
   return next;
 }
 
 void staff::hear_spawner() {
-  unheard_ = false;
+  spawner_.unheard = false;
   while (auto news = spawner_->next()) {
     auto* slot = news->slot >= 0 && news->slot < size() ? at(news->slot) : nullptr;
     const bool answers = news->what == spawner_event::kind::started || news->what == spawner_event::kind::failed;
@@ -257,15 +255,15 @@ void staff::hear_spawner() {
         if (slot != nullptr) greet(news->slot, std::move(news->worker));
         break;
       case spawner_event::kind::ended:
-        if (slot != nullptr && slot->pid == news->pid) slot->status = news->status;
+        if (slot != nullptr && slot->pid == news->pid) slot->end.status = news->status;
         break;
       case spawner_event::kind::failed:
         if (slot == nullptr) break;
-        slot->start_error = news->error;
-        slot->status = exit_status{};
+        slot->end.start_error = news->error;
+        slot->end.status = exit_status{};
         break;
       case spawner_event::kind::gone:
-        spawner_gone_ = true;
+        spawner_.gone = true;
         events_.forget(spawner_->fd());
         return;
     }
@@ -277,15 +275,15 @@ bool staff::meet(int worker) {
   if (slot.reports) return true;
   constexpr int moment_ms = 5;
   pollfd news{spawner_->fd(), POLLIN, 0};
-  if (!spawner_gone_ && (unheard_ || sys::poll(&news, 1, moment_ms) > 0)) hear_spawner();
+  if (!spawner_.gone && (spawner_.unheard || sys::poll(&news, 1, moment_ms) > 0)) hear_spawner();
   return slot.reports != nullptr;
 }
 
 void staff::notice_end(int worker) noexcept {
   auto* slot = at(worker);
-  if (slot == nullptr || slot->ended_at) return;
+  if (slot == nullptr || slot->end.seen_at) return;
   events_.forget(slot->handle.pidfd());
-  slot->ended_at = steady::now();
+  slot->end.seen_at = steady::now();
 }
 
 // ---- burying -------------------------------------------------------------------------------------------------------
@@ -293,20 +291,19 @@ void staff::notice_end(int worker) noexcept {
 // Workers whose end the spawner does not tell, because it is gone itself or stuck.
 void staff::find_lost() noexcept {
   for (const auto& slot : slots_) {
-    if (slot && slot->ended_at && !slot->status && steady::now() - *slot->ended_at > spawner_patience)
-      spawner_gone_ = true;
+    if (slot && slot->end.is_overdue(steady::now(), spawner_patience)) spawner_.gone = true;
   }
-  if (!spawner_gone_) return;
+  if (!spawner_.gone) return;
   spawner_->kill();  // it may live, and so may what it has forked and not told of
   for (const auto& slot : slots_) {
-    if (!slot || slot->status) continue;
+    if (!slot || slot->end.status) continue;
     if (slot->handle) spawner_->signal(slot->handle, SIGKILL);
     slot->handle.signal_group(SIGKILL);  // what the spawner can no longer do
     const auto until = steady::now() + spawner_patience;
     // What it runs must not be run by another at the same time. One that was never heard of dies with its spawner.
     std::ignore = slot->handle ? slot->handle.wait_ended(until) : wait_closed(slot->link.fd(), until);
     std::ignore = slot->handle.reap();  // where this process adopts orphans
-    slot->status = exit_status{};
+    slot->end.status = exit_status{};
   }
 }
 
@@ -320,24 +317,24 @@ std::list<death_event> staff::describe_death(int worker, worker_slot& slot) {
   slot.reports->finish();
   death.report.log_tail = slot.reports->last_lines();
   if (const auto crash = slot.reports->crash()) death.stack = describe_crash(*crash);
-  death.report.status = *slot.status;
-  death.ended_by_pool = slot.end_requested;
-  death.start_error = slot.start_error;
-  death.report.probably_out_of_memory =
-      slot.status->signal == SIGKILL && !slot.status->stopped && !slot.end_requested && !slot.killed && !spawner_gone_;
-  death.lost_with_spawner = spawner_gone_ && !slot.status->known();
+  death.report.status = *slot.end.status;
+  death.ended_by_pool = slot.ending.is_placed();
+  death.start_error = slot.end.start_error;
+  death.report.probably_out_of_memory = slot.end.status->signal == SIGKILL && !slot.end.status->stopped &&
+                                        !slot.ending.is_placed() && !slot.killed && !spawner_.gone;
+  death.lost_with_spawner = spawner_.gone && !slot.end.status->known();
   death.will = read_last_will(journals_.of(worker));
   if (death.will.started_at != 0) death.report.elapsed = std::chrono::nanoseconds(now_ns() - death.will.started_at);
   death.summary =
-      slot.end_requested ? fmt::format("worker {}: stalled outside of a task", slot.pid) : summary_of(death);
-  slot.told = true;
+      slot.ending.is_placed() ? fmt::format("worker {}: stalled outside of a task", slot.pid) : summary_of(death);
+  slot.end.told = true;
   return made;
 }
 
 void staff::dismiss(int worker, int start_error) noexcept {
   auto& slot = slots_[static_cast<std::size_t>(worker)];
   if (slot->link.open()) events_.forget(slot->link.fd());
-  if (slot->handle && !slot->ended_at) events_.forget(slot->handle.pidfd());
+  if (slot->handle && !slot->end.seen_at) events_.forget(slot->handle.pidfd());
   slot.reset();
   if (start_error == 0) {
     hiring_.next_at = {};  // what it held can be had again
@@ -354,7 +351,7 @@ void staff::dismiss(int worker, int start_error) noexcept {
 
 // A worker ends by itself when its stream closes, unless it runs a task: then it is asked to, and at last made to.
 void staff::close(int worker, bool busy) noexcept {
-  if (worker == 0 && spawner_ && !spawner_gone_) try {
+  if (worker == 0 && spawner_ && !spawner_.gone) try {
       hear_spawner();                  // of what it has started in the meantime
     } catch (const std::exception&) {  // what nobody hears of dies with the spawner
     }
@@ -384,7 +381,7 @@ void staff::end_all() noexcept {
     slot->handle.signal_group(SIGKILL);  // the spawner does it too, if nobody has killed it
   }
   spawner_->end();
-  spawner_.reset();
+  spawner_.handle.reset();
   for (int worker = 0; worker < size(); ++worker) {
     auto* slot = at(worker);
     if (slot == nullptr) continue;

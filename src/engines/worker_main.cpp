@@ -13,7 +13,7 @@
 namespace lenskit::detail {
 
 void worker_main::run(int slot, worker_ends ends) noexcept {
-  report_crashes();
+  start_crash_reports();
   print_by_lines();
   journals_.keep_only(slot);
   start_worker_logging(ends.log.release());
@@ -28,7 +28,7 @@ void worker_main::run(int slot, worker_ends ends) noexcept {
   flush_worker_progress();
   constexpr auto moment = std::chrono::seconds(1);
   log_delivery::finish(steady::now() + moment);  // of workers of its own
-  report_drops();
+  write_drops();
   leave_child(0);
 }
 

@@ -10,7 +10,7 @@
 namespace lenskit::detail {
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
+constexpr std::int64_t second_ns = 1'000'000'000;
 
 bar_id next_id() noexcept {
   static std::atomic<std::uint32_t> count{0};
@@ -67,9 +67,9 @@ double bar::rate() noexcept {
   constexpr double memory = 5;  // seconds
   const auto now = now_ns();
   const auto done = count();
-  const double overall = static_cast<double>(done) / std::max(static_cast<double>(now - started_) / second, 1e-9);
-  const double since = static_cast<double>(now - sampled_at_) / second;
-  if (now - started_ < 2 * second) {
+  const double overall = static_cast<double>(done) / std::max(static_cast<double>(now - started_) / second_ns, 1e-9);
+  const double since = static_cast<double>(now - sampled_at_) / second_ns;
+  if (now - started_ < 2 * second_ns) {
     rate_ = overall;
   } else if (since > 0.05) {
     const double recent = static_cast<double>(done - sampled_count_) / since;
@@ -85,7 +85,7 @@ double bar::rate() noexcept {
 bool bar::plain_line_due() noexcept {
   const auto now = now_ns();
   auto last = last_plain_.load(std::memory_order_relaxed);
-  return now - last >= 10 * second && last_plain_.compare_exchange_strong(last, now);
+  return now - last >= 10 * second_ns && last_plain_.compare_exchange_strong(last, now);
 }
 
 std::shared_ptr<progress> make_bar(std::string label, std::optional<std::size_t> total,

@@ -14,7 +14,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cstdlib>
 #include <utility>
@@ -26,18 +25,17 @@ using namespace std::chrono_literals;
 
 // Whoever waits counts short sleeps, not the time: a program that was stopped meanwhile has not waited.
 constexpr auto short_sleep = 10ms;
-constexpr int sleeps_to_hang = 10;
+constexpr int most_idle_sleeps = sink_watch::patience / short_sleep;
 constexpr int most_sleeps = 50;
-constexpr auto patience_when_full = 500ms;  // less than what workers have
 constexpr auto patience_at_exit = 2s;
 constexpr auto registry_pause = 1ms;
 
 thread_local constinit bool delivers_here = false;
 
-void start_anew() noexcept;
-constinit per_process<log_delivery, start_anew> deliveries;
+void deliver_anew() noexcept;
+constinit per_process<log_delivery, deliver_anew> deliveries;
 
-void start_anew() noexcept {
+void deliver_anew() noexcept {
   deliveries.renew();
   delivers_here = false;
 }
@@ -219,11 +217,11 @@ void log_delivery::note_delivered(delivery_channel* channel, std::uint64_t repor
   progress_.notify_all();
 }
 
-// Says once, twice, four times ... what the results did without. Under the lock.
+// Says what the results did without. Under the lock.
 void log_delivery::note_caught_up() noexcept try {
-  hangs_ = false;
-  if (!slow_.exchange(false) || !std::has_single_bit(++times_slow_)) return;
-  const auto seconds = std::chrono::duration<double>(steady::now() - slow_since_).count();
+  const auto took = sinks_.catch_up(steady::now());
+  if (!took) return;
+  const auto seconds = std::chrono::duration<double>(*took).count();
   delivery_batch line;
   line.add(delivery_kind::warning,
            fmt::format("a log sink or the terminal took {:.1f} s: results did not wait for the log records and "
@@ -240,33 +238,22 @@ void log_delivery::note_caught_up() noexcept try {
 
 template <class Done>
 void log_delivery::wait_while_it_gets_on(Done done) noexcept {
-  if (done() || delivers_here || slow_) return;
+  if (done() || delivers_here || sinks_.slow()) return;
   lock held(mutex_);
   auto seen = items_.load();
   int idle = 0;
-  for (int sleeps = 0; sleeps < most_sleeps && idle < sleeps_to_hang; ++sleeps) {
-    if (slow_ || ended_ || (queue_.empty() && !delivering_)) return;
+  for (int sleeps = 0; sleeps < most_sleeps && idle < most_idle_sleeps; ++sleeps) {
+    if (sinks_.slow() || ended_ || (queue_.empty() && !delivering_)) return;
     if (progress_.wait_for(held, short_sleep, done)) return;
     idle = items_ == seen ? idle + 1 : 0;
     seen = items_;
   }
-  if (!queue_.empty() || delivering_) become_slow();
+  if (!queue_.empty() || delivering_) sinks_.note_slow(steady::now());
 }
 
-void log_delivery::become_slow() noexcept {
-  slow_ = true;
-  slow_since_ = steady::now() - sleeps_to_hang * short_sleep;
-}
-
-// Asked again and again while the queue is full. What is starved of processors for a moment does not hang.
 bool log_delivery::hangs() noexcept {
   const lock held(mutex_);
-  const auto now = steady::now();
-  stuck_for_ += std::min<steady::duration>(now - std::exchange(asked_at_, now), 2 * short_sleep);
-  if (std::exchange(items_then_, items_.load()) != items_) stuck_for_ = {};
-  hangs_ = stuck_for_ >= patience_when_full;
-  if (hangs_ && !slow_) become_slow();
-  return hangs_;
+  return sinks_.look(steady::now(), items_.load());
 }
 
 void log_delivery::wait_for(delivery_channel& channel, std::uint64_t count) noexcept {
@@ -301,7 +288,7 @@ bool log_delivery::full() noexcept {
 bool log_delivery::overflows(bool important) noexcept {
   auto* const all = deliveries.find();
   const auto most = important ? most_important_bytes : most_queued_bytes;
-  return all != nullptr && all->queued_bytes_.load(std::memory_order_relaxed) >= most && all->hangs_;
+  return all != nullptr && all->queued_bytes_.load(std::memory_order_relaxed) >= most && all->sinks_.hanging();
 }
 
 bool log_delivery::finish(steady::time_point deadline) noexcept {

@@ -22,13 +22,13 @@ struct seen_levels {
   logger_levels last{};  // guarded
 };
 
-void start_anew() noexcept;
-constinit per_process<seen_levels, start_anew> seen;
-void start_anew() noexcept { seen.renew(); }
+void see_levels_anew() noexcept;
+constinit per_process<seen_levels, see_levels_anew> levels_seen;
+void see_levels_anew() noexcept { levels_seen.renew(); }
 
-constinit std::atomic<std::uint64_t> version{0};
+constinit std::atomic<std::uint64_t> last_version{0};
 constinit std::atomic<std::int64_t> refreshed_at{0};
-constinit std::atomic<bool> busy{false};  // the registry was, at the last look
+constinit std::atomic<bool> registry_busy{false};  // the registry was, at the last look
 
 // Nothing while somebody uses the registry.
 std::optional<std::string> encode() {
@@ -50,17 +50,17 @@ std::optional<std::string> encode() {
 void refresh_levels(std::chrono::nanoseconds patience) noexcept try {
   refreshed_at.store(now_ns());
   auto encoded = encode();
-  if (!encoded && !busy.load()) {
+  if (!encoded && !registry_busy.load()) {
     for (const auto deadline = steady::now() + patience; !encoded && steady::now() < deadline; encoded = encode())
       std::this_thread::sleep_for(pause_between_tries);
   }
-  busy.store(!encoded);
+  registry_busy.store(!encoded);
   if (!encoded) return;
-  auto& known = seen.get();
+  auto& known = levels_seen.get();
   const std::lock_guard held(known.mutex);
   if (known.last.encoded && *known.last.encoded == *encoded) return;
   known.last.encoded = std::make_shared<const std::string>(std::move(*encoded));
-  known.last.version = version.fetch_add(1) + 1;
+  known.last.version = last_version.fetch_add(1) + 1;
 } catch (...) {
   // No memory: the levels stay as they are known.
 }
@@ -71,10 +71,10 @@ void refresh_levels_if_due() noexcept {
   if (now - last >= valid_for.count() && refreshed_at.compare_exchange_strong(last, now)) refresh_levels();
 }
 
-std::uint64_t levels_version() noexcept { return version.load(std::memory_order_acquire); }
+std::uint64_t levels_version() noexcept { return last_version.load(std::memory_order_acquire); }
 
 logger_levels known_levels() noexcept {
-  auto* known = seen.find();
+  auto* known = levels_seen.find();
   if (known == nullptr) return {{}, levels_version()};
   const std::lock_guard held(known->mutex);
   return known->last;

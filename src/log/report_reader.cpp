@@ -82,7 +82,7 @@ std::size_t report_reader::read(std::size_t most, bool even_if_full) noexcept tr
     if (got == 0) break;
     total += got;
   }
-  report_garbage();
+  say_garbage();
   post();
   held.unlock();
   delivery.help();
@@ -118,8 +118,8 @@ void report_reader::finish() noexcept try {
     const std::lock_guard held(mutex_);
     if (carried_ > 0) warn(fmt::format("1 partial record of worker {}", pid_));
     carried_ = 0;
-    for (const auto& cut_off : std::exchange(partials_, {})) report_partial(cut_off);
-    report_drops();
+    for (const auto& cut_off : std::exchange(partials_, {})) say_partial(cut_off);
+    say_drops();
     batch_.add(delivery_kind::bars_end, {}, 0);
     post();
   }
@@ -163,7 +163,7 @@ void report_reader::accept(const fragment_header& header, const char* body, std:
         ++cut_off;
         continue;
       }
-      report_partial(*cut_off);
+      say_partial(*cut_off);
       give(delivery_kind::nothing, {}, cut_off->first);
       cut_off = partials_.erase(cut_off);
     }
@@ -218,7 +218,7 @@ bool report_reader::take_log(const fragment_header& header, std::string_view bod
   if (!parse_log_record(body, false, record)) return false;
   keep_line(record.fields, record.name, record.text);
   if (drop(header, record.fields.level >= spdlog::level::warn)) return true;
-  report_drops();
+  say_drops();
   give(delivery_kind::log, body, header);
   return true;
 }
@@ -256,7 +256,7 @@ bool report_reader::drop(const fragment_header& header, bool important) {
   return true;
 }
 
-void report_reader::report_drops() {
+void report_reader::say_drops() {
   if (dropped_ == 0) return;
   warn(fmt::format("{} dropped: worker {} logged more than there is room for while a log sink hangs",
                    std::exchange(dropped_, 0), pid_));
@@ -274,7 +274,7 @@ void report_reader::post() noexcept {
   posted_.fetch_add(reports);
 }
 
-void report_reader::report_partial(const partial& cut_off) {
+void report_reader::say_partial(const partial& cut_off) {
   log_record record;
   if (cut_off.first.kind == report_kind::log && parse_log_record(cut_off.bytes, true, record)) {
     keep_line(record.fields, record.name, record.text);
@@ -285,7 +285,7 @@ void report_reader::report_partial(const partial& cut_off) {
   }
 }
 
-void report_reader::report_garbage() try {
+void report_reader::say_garbage() try {
   if (const auto bytes = std::exchange(garbage_, 0))
     warn(fmt::format("{} bytes of damaged reports of worker {} dropped", bytes, pid_));
 } catch (const std::exception&) {  // no memory for it

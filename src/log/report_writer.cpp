@@ -14,11 +14,11 @@ namespace {
 
 // All of it plain atomics, initialised before the program starts: a signal handler finds it whole.
 std::atomic<int> pipe_end{-1};
-std::atomic<std::uint64_t> begun{0};
+std::atomic<std::uint64_t> reports_begun{0};
 std::atomic<std::uint32_t> dropped{0};     // since the last report that got through
 std::atomic<std::int64_t> stuck_since{0};  // 0 while there is room
 std::atomic<std::uint32_t> process_id{0};
-std::atomic<std::uint32_t> generation{1};  // of forks: makes cached thread numbers invalid
+std::atomic<std::uint32_t> forks_noted{1};  // makes cached thread numbers invalid
 
 // Who is told that a thread waits for the reader.
 struct wait_listener {
@@ -29,14 +29,14 @@ struct wait_listener {
 constinit wait_listener listener;  // written while the process has one thread
 
 struct cached_thread {
-  std::uint32_t generation;
+  std::uint32_t forks;
   std::uint32_t number;
 };
 thread_local constinit cached_thread cached{0, 0};
 
 // The worker's own children write to the same pipe with a copy of its counter.
 void note_fork() {
-  generation.fetch_add(1, std::memory_order_relaxed);
+  forks_noted.fetch_add(1, std::memory_order_relaxed);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()), std::memory_order_relaxed);
   reports_are_foreign = true;
   listener = {};
@@ -124,7 +124,7 @@ class outgoing {
   bool finish() noexcept { return ship(0); }
 
   /// Counts the report as dropped, unless the reader has seen some of it: then it notices that the tail is missing.
-  void give_up(bool counts) noexcept {
+  void drop(bool counts) noexcept {
     if (header_.position == 0 && (header_.lost > 0 || counts)) dropped.fetch_add(header_.lost + (counts ? 1 : 0));
   }
 
@@ -155,11 +155,11 @@ class outgoing {
 void start_reports(int pipe_fd) noexcept {
   static std::atomic<bool> registered{false};
   if (!registered.exchange(true)) sys::at_fork_in_child(note_fork);
-  generation.fetch_add(1);
+  forks_noted.fetch_add(1);
   process_id.store(static_cast<std::uint32_t>(sys::getpid()));
   reports_are_foreign = false;
   listener = {};
-  begun.store(0);
+  reports_begun.store(0);
   dropped.store(0);
   stuck_since.store(0);
   pipe_end.store(pipe_fd);
@@ -175,24 +175,24 @@ bool reports_started() noexcept { return pipe_end.load(std::memory_order_relaxed
 
 bool write_report(report_kind kind, patience wait, std::initializer_list<report_part> parts) noexcept {
   const int saved_errno = errno;
-  outgoing report(kind, begun.fetch_add(1, std::memory_order_relaxed) + 1, wait);
+  outgoing report(kind, reports_begun.fetch_add(1, std::memory_order_relaxed) + 1, wait);
   bool whole = true;
   for (const auto& part : parts) whole = whole && report.add(part);
   whole = whole && report.finish();
-  if (!whole) report.give_up(true);
+  if (!whole) report.drop(true);
   errno = saved_errno;
   return whole;
 }
 
-void report_drops() noexcept {
+void write_drops() noexcept {
   if (dropped.load(std::memory_order_relaxed) == 0) return;
   const int saved_errno = errno;
   outgoing notice(report_kind::drops, 0, patience::none);
-  if (!notice.finish()) notice.give_up(false);
+  if (!notice.finish()) notice.drop(false);
   errno = saved_errno;
 }
 
-std::uint64_t reports_written() noexcept { return begun.load(std::memory_order_relaxed); }
+std::uint64_t reports_written() noexcept { return reports_begun.load(std::memory_order_relaxed); }
 
 void write_crash_report(int signal, int code, const void* address, void* const* frames, std::size_t n_frames,
                         std::string_view text) noexcept {
@@ -212,8 +212,8 @@ void write_crash_report(int signal, int code, const void* address, void* const* 
 }
 
 std::uint32_t current_thread() noexcept {
-  const auto now = generation.load(std::memory_order_relaxed);
-  if (cached.generation != now) cached = {now, static_cast<std::uint32_t>(sys::gettid())};
+  const auto now = forks_noted.load(std::memory_order_relaxed);
+  if (cached.forks != now) cached = {now, static_cast<std::uint32_t>(sys::gettid())};
   return cached.number;
 }
 

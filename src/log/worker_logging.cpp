@@ -38,7 +38,7 @@ std::vector<std::byte> bytes_of(const void* object, std::size_t bytes) {
   return copy;
 }
 
-void report_failure(const std::string& logger, const std::string& what) {
+void write_failure(const std::string& logger, const std::string& what) {
   write_log_report({spdlog::string_view_t(logger), spdlog::level::err, spdlog::string_view_t("cannot log: " + what)});
 }
 
@@ -95,7 +95,7 @@ void replace_sinks(spdlog::logger& logger) {
   logger.sinks().assign(1, *the_sink);
   // spdlog's own handler asks for the local time, which can hang in a forked child.
   if (auto& handler = logger_door::error_handler(logger); !handler)
-    handler = [name = logger.name()](const std::string& what) { report_failure(name, what); };
+    handler = [name = logger.name()](const std::string& what) { write_failure(name, what); };
 }
 
 void take_over_inherited(spdlog::logger& logger) {

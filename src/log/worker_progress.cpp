@@ -54,11 +54,11 @@ struct pending_bars {
 };
 
 // Replaced, never destroyed, at each start: its mutex could be held by a thread that is not in this process.
-std::atomic<pending_bars*> pending{nullptr};
+std::atomic<pending_bars*> bars_of_worker{nullptr};
 
 void append(std::string& to, const void* data, std::size_t bytes) { to.append(static_cast<const char*>(data), bytes); }
 
-bool report(bar_id id, pending_bar& bar, bool finished, patience wait) {
+bool write_bar(bar_id id, pending_bar& bar, bool finished, patience wait) {
   progress_fields fields{};
   fields.id = id;
   fields.total = bar.total;
@@ -139,35 +139,35 @@ std::optional<progress_report> parse(std::string_view body) {
 
 }  // namespace
 
-void start_worker_progress() { pending.store(new pending_bars); }
+void start_worker_progress() { bars_of_worker.store(new pending_bars); }
 
 void forward_progress(const bar& source, int n, std::string_view state, std::string_view from) {
-  auto* all = pending.load();
+  auto* all = bars_of_worker.load();
   if (all == nullptr) return;
   const std::lock_guard held(all->mutex);
   auto& mine = pending_for(*all, source);
   mine.change(state, n);
   if (!from.empty()) mine.change(from, -std::int64_t{n});
-  if (now_ns() - mine.last_report >= interval) report(source.id(), mine, false, patience::none);
+  if (now_ns() - mine.last_report >= interval) write_bar(source.id(), mine, false, patience::none);
 }
 
 void finish_forwarding(const bar& source) noexcept try {
-  auto* all = pending.load();
+  auto* all = bars_of_worker.load();
   if (all == nullptr || source.is_finished()) return;
   const std::lock_guard held(all->mutex);
   const auto found = all->bars.find(source.id());
   if (found == all->bars.end()) return;
-  report(source.id(), found->second, made_here(source.id()), patience::full);
+  write_bar(source.id(), found->second, made_here(source.id()), patience::full);
   all->bars.erase(found);
 } catch (...) {  // no memory: the numbers are lost
 }
 
 void flush_worker_progress() noexcept try {
-  auto* all = pending.load();
+  auto* all = bars_of_worker.load();
   if (all == nullptr) return;
   const std::lock_guard held(all->mutex);
   for (auto& [id, bar] : all->bars)
-    if (!bar.changes.empty()) report(id, bar, false, patience::brief);
+    if (!bar.changes.empty()) write_bar(id, bar, false, patience::brief);
 } catch (...) {}
 
 bool is_progress_report(std::string_view body) { return parse(body).has_value(); }

@@ -20,9 +20,9 @@ namespace {
 // beyond the highest number in use, and needs no lock: a forked child can read it whatever the parent was doing.
 constexpr std::size_t capacity = std::size_t{1} << 20;
 constexpr std::size_t word_bits = 64;
-std::array<std::atomic<std::uint64_t>, capacity / word_bits> listed{};
+std::array<std::atomic<std::uint64_t>, capacity / word_bits> listed_descriptors{};
 std::atomic<std::size_t> highest_word{0};
-std::atomic<unsigned> generation{0};  // raised in each forked child
+std::atomic<unsigned> descriptor_generation{0};  // raised in each forked child
 
 bool listable(int fd) noexcept { return fd >= 0 && static_cast<std::size_t>(fd) < capacity; }
 std::size_t word_of(int fd) noexcept { return static_cast<std::size_t>(fd) / word_bits; }
@@ -30,13 +30,13 @@ std::uint64_t bit_of(int fd) noexcept { return std::uint64_t{1} << (static_cast<
 
 void enlist(int fd) noexcept {
   if (!listable(fd)) return;
-  listed[word_of(fd)].fetch_or(bit_of(fd));
+  listed_descriptors[word_of(fd)].fetch_or(bit_of(fd));
   auto seen = highest_word.load();
   while (seen < word_of(fd) && !highest_word.compare_exchange_weak(seen, word_of(fd))) {}
 }
 
 void strike(int fd) noexcept {
-  if (listable(fd)) listed[word_of(fd)].fetch_and(~bit_of(fd));
+  if (listable(fd)) listed_descriptors[word_of(fd)].fetch_and(~bit_of(fd));
 }
 
 struct gate {
@@ -82,13 +82,13 @@ int off_standard_streams(int fd) noexcept {
 }  // namespace
 
 descriptor::descriptor(int fd) noexcept
-    : fd_(off_standard_streams(fd)), generation_(generation.load(std::memory_order_relaxed)) {
+    : fd_(off_standard_streams(fd)), generation_(descriptor_generation.load(std::memory_order_relaxed)) {
   enlist(fd_);
 }
 
 void descriptor::reset() noexcept {
   if (fd_ < 0) return;
-  if (generation_ != generation.load(std::memory_order_relaxed)) {
+  if (generation_ != descriptor_generation.load(std::memory_order_relaxed)) {
     fd_ = -1;
     return;
   }
@@ -120,9 +120,9 @@ bool descriptors_left(int count, int fd) noexcept {
 }
 
 void close_inherited(std::initializer_list<int> keep) noexcept {
-  generation.fetch_add(1);
+  descriptor_generation.fetch_add(1);
   for (std::size_t word = 0; word <= highest_word.load(); ++word) {
-    auto bits = listed[word].exchange(0);
+    auto bits = listed_descriptors[word].exchange(0);
     while (bits != 0) {
       const int fd = static_cast<int>(word * word_bits) + std::countr_zero(bits);
       bits &= bits - 1;
@@ -133,7 +133,8 @@ void close_inherited(std::initializer_list<int> keep) noexcept {
 
 int descriptors_owned() noexcept {
   int count = 0;
-  for (std::size_t word = 0; word <= highest_word.load(); ++word) count += std::popcount(listed[word].load());
+  for (std::size_t word = 0; word <= highest_word.load(); ++word)
+    count += std::popcount(listed_descriptors[word].load());
   return count;
 }
 

@@ -35,9 +35,9 @@ constexpr int is_awaited = 2;
 using known_lock = std::uintptr_t;
 constexpr known_lock readers_mark = 1;
 
-constexpr std::size_t most = 16;
-std::array<std::atomic<known_lock>, most> known{};
-std::array<known_lock, most> held{};  // of the fork under way
+constexpr std::size_t most_known = 16;
+std::array<std::atomic<known_lock>, most_known> known{};
+std::array<known_lock, most_known> held_now{};  // of the fork under way
 
 lock_word& word_of(known_lock lock) noexcept {
   return *reinterpret_cast<lock_word*>(lock);  // NOLINT(performance-no-int-to-ptr)
@@ -54,7 +54,7 @@ known_lock with_readers(std::uintptr_t futex) noexcept {
   return futex / alignment * alignment - third + readers_mark;
 }
 
-constexpr auto patience = 20ms;  // with all of them: two threads might wait for each other
+constexpr auto patience_with_held = 20ms;  // with all of them: two threads might wait for each other
 
 bool take(lock_word& lock, steady::time_point deadline) noexcept {
   int before = is_free;
@@ -95,19 +95,19 @@ bool hold_at_forks(std::uintptr_t futex, bool of_readers) {
 }
 
 void take_held_locks() noexcept {
-  const auto deadline = steady::now() + patience;
-  for (std::size_t i = 0; i < most; ++i) {
+  const auto deadline = steady::now() + patience_with_held;
+  for (std::size_t i = 0; i < most_known; ++i) {
     const auto lock = known[i].load();
-    held[i] = 0;
+    held_now[i] = 0;
     if (lock == 0) continue;
     const bool taken =
         has_readers(lock) ? take_with_readers(readers_lock(lock), deadline) : take(word_of(lock), deadline);
-    if (taken) held[i] = lock;
+    if (taken) held_now[i] = lock;
   }
 }
 
 void release_held_locks() noexcept {
-  for (auto& each : held) {
+  for (auto& each : held_now) {
     const auto lock = std::exchange(each, 0);
     if (lock == 0) continue;
     if (has_readers(lock)) {
@@ -120,7 +120,7 @@ void release_held_locks() noexcept {
 
 // One with readers knows its writer by the number of the thread, which is another one here.
 void free_held_locks() noexcept {
-  for (auto& each : held) {
+  for (auto& each : held_now) {
     const auto lock = std::exchange(each, 0);
     if (lock == 0) continue;
     if (has_readers(lock))

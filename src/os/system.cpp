@@ -85,57 +85,6 @@ bool interrupted() noexcept { return errno == EINTR; }
 
 bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
-const char* name(call which) noexcept {
-  switch (which) {
-    case call::fork: return "fork";
-    case call::socketpair: return "socketpair";
-    case call::pipe2: return "pipe2";
-    case call::memfd_create: return "memfd_create";
-    case call::eventfd: return "eventfd";
-    case call::timerfd: return "timerfd";
-    case call::open: return "open";
-    case call::unlink: return "unlink";
-    case call::fstat: return "fstat";
-    case call::fallocate: return "fallocate";
-    case call::ftruncate: return "ftruncate";
-    case call::fcntl: return "fcntl";
-    case call::dup: return "dup";
-    case call::mmap: return "mmap";
-    case call::munmap: return "munmap";
-    case call::mprotect: return "mprotect";
-    case call::madvise: return "madvise";
-    case call::read: return "read";
-    case call::write: return "write";
-    case call::pread: return "pread";
-    case call::pwrite: return "pwrite";
-    case call::sendmsg: return "sendmsg";
-    case call::recvmsg: return "recvmsg";
-    case call::poll: return "poll";
-    case call::epoll_create: return "epoll_create";
-    case call::epoll_ctl: return "epoll_ctl";
-    case call::epoll_wait: return "epoll_wait";
-    case call::pidfd_open: return "pidfd_open";
-    case call::pidfd_send_signal: return "pidfd_send_signal";
-    case call::waitid: return "waitid";
-    case call::kill: return "kill";
-    case call::prctl: return "prctl";
-    case call::setpgid: return "setpgid";
-    case call::linkat: return "linkat";
-    case call::setsockopt: return "setsockopt";
-    case call::openat: return "openat";
-    case call::unlinkat: return "unlinkat";
-    case call::renameat: return "renameat";
-    case call::fchmod: return "fchmod";
-    case call::fsync: return "fsync";
-    case call::flock: return "flock";
-    case call::fstatfs: return "fstatfs";
-    case call::signalfd: return "signalfd";
-    case call::membarrier: return "membarrier";
-    case call::clone: return "clone";
-  }
-  return "unknown call";
-}
-
 pid_t fork() noexcept {
   return guarded(call::fork, [] { return ::fork(); });
 }

@@ -21,9 +21,9 @@ std::string shown(const toml::node& value) {
 }
 
 // One file while it is read: knows how to say where something is.
-class reader {
+class config_reader {
  public:
-  reader(const std::filesystem::path& file, const std::function<void(const std::string&)>& warn)
+  config_reader(const std::filesystem::path& file, const std::function<void(const std::string&)>& warn)
       : file_(file.string()), warn_(warn) {}
 
   config_file read() const {
@@ -117,7 +117,7 @@ config_file read_config_file(const std::filesystem::path& file, const std::funct
   // The parser takes a directory for an empty file, and would wait for a pipe.
   if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::none)
     throw settings_error("cannot read " + file.string() + ": it is not a file");
-  return reader(file, warn).read();
+  return config_reader(file, warn).read();
 }
 
 }  // namespace lenskit::detail

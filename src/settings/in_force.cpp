@@ -25,21 +25,21 @@ struct published {
   published* replaced;
 };
 
-constinit std::atomic<published*> in_force{nullptr};
+constinit std::atomic<published*> newest_settings{nullptr};
 
 // Whether the backends' threads have been set by them, which a pool alone does not do (failure V4).
 constinit std::atomic<bool> backends_are_set{false};
 
 void replace(resolved_settings value) {
-  auto* fresh = new published{std::move(value), in_force.load(std::memory_order_acquire)};
-  while (!in_force.compare_exchange_weak(fresh->replaced, fresh, std::memory_order_acq_rel)) {}
+  auto* fresh = new published{std::move(value), newest_settings.load(std::memory_order_acquire)};
+  while (!newest_settings.compare_exchange_weak(fresh->replaced, fresh, std::memory_order_acq_rel)) {}
 }
 
 // False when there are settings already.
 bool publish_first(resolved_settings value) {
   auto fresh = std::make_unique<published>(published{std::move(value), nullptr});
   published* none = nullptr;
-  if (!in_force.compare_exchange_strong(none, fresh.get(), std::memory_order_acq_rel)) return false;
+  if (!newest_settings.compare_exchange_strong(none, fresh.get(), std::memory_order_acq_rel)) return false;
   (void)fresh.release();
   return true;
 }
@@ -101,7 +101,7 @@ const parallel_settings& configure(const std::filesystem::path& dir) {
 namespace detail {
 
 const resolved_settings* settings_in_force() noexcept {
-  const published* now = in_force.load(std::memory_order_acquire);
+  const published* now = newest_settings.load(std::memory_order_acquire);
   return now != nullptr ? &now->value : nullptr;
 }
 

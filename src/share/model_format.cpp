@@ -49,15 +49,16 @@ void expect(const char* what, const T& found, const T& expected) {
 
 // What says that the bytes are a model at all, of this program and of this type.
 void verify_identity(const model_header& header, const model_type& type) {
-  if (header.magic != magic) refuse("it does not begin like a model, or was never finished");
-  const auto expected = make_model_header(type);
-  expect("format version", header.format, expected.format);
-  expect("byte order", header.byte_order, expected.byte_order);
+  const auto& found = header.identity;
+  const auto expected = make_model_identity(type);
+  if (found.magic != expected.magic) refuse("it does not begin like a model, or was never finished");
+  expect("format version", found.format, expected.format);
+  expect("byte order", found.byte_order, expected.byte_order);
   expect("header checksum", header.header_check, check_of(header));
-  expect("library version", header.library, expected.library);
-  expect("set of type sizes and alignments", header.abi, expected.abi);
-  if (header.type_name != expected.type_name || header.type_size != expected.type_size ||
-      header.type_alignment != expected.type_alignment)
+  expect("library version", found.library, expected.library);
+  expect("set of type sizes and alignments", found.abi, expected.abi);
+  if (found.type_name != expected.type_name || found.type_size != expected.type_size ||
+      found.type_alignment != expected.type_alignment)
     refuse(fmt::format("it is of another type than {}", boost::core::demangle(type.name)));
 }
 
@@ -99,17 +100,15 @@ model_type make_model_type(const std::type_info& type, std::size_t size, std::si
   return {hash(type.name()), static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(alignment), type.name()};
 }
 
-model_header make_model_header(const model_type& type) noexcept {
-  model_header header;
-  header.magic = magic;
-  header.format = format_version;
-  header.byte_order = byte_order;
-  header.library = library_version;
-  header.abi = abi();
-  header.type_name = type.name_hash;
-  header.type_size = type.size;
-  header.type_alignment = type.alignment;
-  return header;
+model_identity make_model_identity(const model_type& type) noexcept {
+  return {.magic = magic,
+          .format = format_version,
+          .byte_order = byte_order,
+          .library = library_version,
+          .abi = abi(),
+          .type_name = type.name_hash,
+          .type_size = type.size,
+          .type_alignment = type.alignment};
 }
 
 array_place block_place(const model_header& header, std::size_t i) noexcept {

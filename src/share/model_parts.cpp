@@ -23,7 +23,7 @@ std::uint64_t model_parts::put(const void* data, std::size_t bytes, std::size_t 
 }
 
 void model_parts::lay_out(const model_type& type, bool check_all) {
-  header_ = make_model_header(type);
+  header_ = {.identity = make_model_identity(type)};
   table_.clear();
   runs_.clear();
   header_.stream_bytes = stream_.size();

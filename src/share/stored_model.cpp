@@ -15,15 +15,15 @@ namespace {
 
 // A forked child must not close a descriptor of its parent: it was closed for it already, and the number may be in use
 // again. It is put here, where it is never destroyed.
-struct abandoned {
+struct left_open {
   descriptor what;
-  abandoned* next;
+  left_open* next;
 };
-std::atomic<abandoned*> abandoned_descriptors{nullptr};
+std::atomic<left_open*> left_open_descriptors{nullptr};
 
-void abandon(descriptor what) noexcept {
-  auto* const entry = new (std::nothrow) abandoned{std::move(what), abandoned_descriptors.load()};
-  while (entry != nullptr && !abandoned_descriptors.compare_exchange_weak(entry->next, entry)) {}
+void leave_open(descriptor what) noexcept {
+  auto* const entry = new (std::nothrow) left_open{std::move(what), left_open_descriptors.load()};
+  while (entry != nullptr && !left_open_descriptors.compare_exchange_weak(entry->next, entry)) {}
 }
 
 }  // namespace
@@ -97,7 +97,7 @@ bool stored_model::made_here() const noexcept { return maker_ == sys::getpid(); 
 
 void stored_model::close() noexcept {
   if (is_owner() && !path_.empty() && !kept_) remove_model_file(path_, segment_.get());
-  if (segment_ && !made_here()) abandon(std::move(segment_));
+  if (segment_ && !made_here()) leave_open(std::move(segment_));
   segment_.reset();
   mapped_.reset();
   file_ = false;

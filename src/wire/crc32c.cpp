@@ -23,7 +23,7 @@ using crc_table = std::array<std::array<std::uint32_t, 256>, 8>;
 constexpr std::uint32_t polynomial = 0x82f63b78;  // reflected
 
 // Slicing by 8: table[k][b] is the checksum of byte b with k zero bytes behind it.
-constexpr crc_table make_table() {
+constexpr crc_table make_crc32c_table() {
   crc_table table{};
   for (std::uint32_t byte = 0; byte < 256; ++byte) {
     auto crc = byte;
@@ -35,7 +35,7 @@ constexpr crc_table make_table() {
       table[k][byte] = (table[k - 1][byte] >> 8) ^ table[0][table[k - 1][byte] & 0xff];
   return table;
 }
-constexpr crc_table table = make_table();
+constexpr crc_table crc32c_table = make_crc32c_table();
 
 std::uint64_t load_word(const unsigned char* from) noexcept {
   std::uint64_t word;
@@ -47,9 +47,9 @@ std::uint32_t add_by_table(std::uint32_t crc, const unsigned char* next, std::si
   for (; bytes >= 8; bytes -= 8, next += 8) {
     const auto word = load_word(next) ^ crc;
     crc = 0;
-    for (std::size_t i = 0; i < 8; ++i) crc ^= table[7 - i][(word >> (8 * i)) & 0xff];
+    for (std::size_t i = 0; i < 8; ++i) crc ^= crc32c_table[7 - i][(word >> (8 * i)) & 0xff];
   }
-  for (; bytes > 0; --bytes) crc = (crc >> 8) ^ table[0][(crc ^ *next++) & 0xff];
+  for (; bytes > 0; --bytes) crc = (crc >> 8) ^ crc32c_table[0][(crc ^ *next++) & 0xff];
   return crc;
 }
 

@@ -98,7 +98,10 @@ std::optional<frame> frame_reader::next() {
     have_header_ = true;
     open_frame();
   }
-  if (cut_) return throw_away() ? std::optional(close_frame()) : std::nullopt;
+  if (cut_) {
+    begin_ += cut_->take(small_.bytes().subspan(begin_, end_ - begin_));
+    return cut_->complete() ? std::optional(close_frame()) : std::nullopt;
+  }
   const bool complete = payload_.size() != 0 ? filled_ == payload_.size() : end_ - begin_ >= header_.length;
   if (!complete) return std::nullopt;
   return close_frame();
@@ -111,10 +114,8 @@ void frame_reader::open_frame() {
   try {
     payload_ = byte_buffer(header_.length);
   } catch (const std::bad_alloc&) {  // whoever sent it has done nothing wrong: what comes behind it is heard
-    cut_ = true;
+    cut_.emplace(header_.length);
     behind_long_ = false;
-    thrown_away_ = 0;
-    check_ = 0;
     return;
   }
   filled_ = std::min(end_ - begin_, payload_.size());
@@ -122,24 +123,10 @@ void frame_reader::open_frame() {
   begin_ += filled_;
 }
 
-// Sums what has arrived of a frame that does not fit and forgets it, but for its beginning. True at its end.
-bool frame_reader::throw_away() noexcept {
-  const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(end_ - begin_, header_.length - thrown_away_));
-  const auto* from = small_.data() + begin_;
-  check_ = crc32c(from, bytes, check_);
-  if (thrown_away_ < kept_.size()) {
-    const auto at = static_cast<std::size_t>(thrown_away_);
-    std::copy_n(from, std::min(bytes, kept_.size() - at), kept_.begin() + static_cast<std::ptrdiff_t>(at));
-  }
-  begin_ += bytes;
-  thrown_away_ += bytes;
-  return thrown_away_ == header_.length;
-}
-
 byte_buffer frame_reader::take_payload() {
   if (cut_) {
-    byte_buffer beginning(kept_.size());
-    std::copy(kept_.begin(), kept_.end(), beginning.data());
+    byte_buffer beginning(cut_->beginning().size());
+    std::ranges::copy(cut_->beginning(), beginning.data());
     return beginning;
   }
   if (payload_.size() != 0) {
@@ -165,8 +152,9 @@ frame frame_reader::close_frame() {
   frame done;
   done.type = header_.type;
   done.payload = take_payload();
-  const auto check = cut_ ? check_ : crc32c(done.payload.data(), done.payload.size());
-  if (std::exchange(cut_, false)) done.missing = header_.length - done.payload.size();
+  const auto check = cut_ ? cut_->check() : crc32c(done.payload.data(), done.payload.size());
+  if (cut_) done.missing = header_.length - done.payload.size();
+  cut_.reset();
   if (check != header_.payload_check) {
     throw serialization_error(fmt::format("corrupt frame number {}: payload checksum is wrong", header_.sequence));
   }

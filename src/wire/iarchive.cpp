@@ -4,7 +4,6 @@
 #include <boost/archive/archive_exception.hpp>
 #include <boost/archive/detail/basic_iserializer.hpp>
 #include <boost/archive/detail/basic_pointer_iserializer.hpp>
-#include <boost/archive/impl/archive_serializer_map.ipp>
 #include <boost/serialization/extended_type_info.hpp>
 
 #include <fmt/format.h>
@@ -13,17 +12,12 @@
 #include <memory>
 #include <utility>
 
-template class boost::archive::detail::archive_serializer_map<lenskit::detail::iarchive>;
-
 namespace lenskit::detail {
 namespace {
 
 using boost::archive::archive_exception;
 using boost::archive::detail::basic_iserializer;
 using boost::archive::detail::basic_pointer_iserializer;
-
-constexpr unsigned seven_bits = 0x7f;
-constexpr unsigned more_follow = 0x80;
 
 unsigned version_of(const basic_iserializer& serializer) {
   const boost::archive::version_type version = serializer.version();
@@ -109,16 +103,8 @@ void iarchive::load_object(void* object, const basic_iserializer& serializer) {
   serializer.load_object_data(*this, object, version);
 }
 
-const basic_pointer_iserializer* iarchive::load_pointer(
-    void*& object, const basic_pointer_iserializer* expected,
-    const basic_pointer_iserializer* (*find)(const boost::serialization::extended_type_info&)) {
-  object = nullptr;
-  last_object_ = untracked;
-  const auto tag = get_number();
-  if (tag == 0) return expected;
-  const reader::nesting deeper(in_);
-
-  const auto index = tag - 1;
+// Of a class that is known, or is named here.
+const basic_pointer_iserializer& iarchive::load_maker(std::uint64_t index, find_maker* find) {
   if (index > classes_.size()) fail_bookkeeping("a class");
   const basic_pointer_iserializer* maker = nullptr;
   if (index < classes_.size()) {
@@ -131,10 +117,22 @@ const basic_pointer_iserializer* iarchive::load_pointer(
     maker = type != nullptr ? find(*type) : nullptr;
   }
   if (maker == nullptr) throw archive_exception(archive_exception::unregistered_class);
-  const auto& serializer = maker->get_basic_serializer();
-  if (class_number(&serializer) != index) fail_bookkeeping("a class");
+  if (class_number(&maker->get_basic_serializer()) != index) fail_bookkeeping("a class");
   hear_of(classes_[index]);
+  return *maker;
+}
 
+const basic_pointer_iserializer* iarchive::load_pointer(void*& object, const basic_pointer_iserializer* expected,
+                                                        find_maker* find) {
+  object = nullptr;
+  last_object_ = untracked;
+  const auto tag = get_number();
+  if (tag == 0) return expected;
+  const reader::nesting deeper(in_);
+
+  const auto index = tag - 1;
+  const auto& maker = load_maker(index, find);
+  const auto& serializer = maker.get_basic_serializer();
   auto number = untracked;
   if (classes_[index].tracked) {
     number = get_object_number();
@@ -144,15 +142,15 @@ const basic_pointer_iserializer* iarchive::load_pointer(
       seen.referenced = true;
       object = seen.address;
       last_object_ = number;
-      return maker;
+      return &maker;
     }
     objects_.push_back({nullptr, &serializer, true, false, false, false, {}});
   }
-  object = create(*maker, classes_[index].version, number);
+  object = create(maker, classes_[index].version, number);
   if (number != untracked) objects_[number].complete = true;
   last_object_ = number;
   fresh_ = {object, &serializer};
-  return maker;
+  return &maker;
 }
 
 void* iarchive::create(const basic_pointer_iserializer& maker, unsigned version, std::size_t number) {
@@ -176,7 +174,7 @@ void* iarchive::create(const basic_pointer_iserializer& maker, unsigned version,
 }
 
 // The pointer being read has failed: what it made has no owner yet, and what it referred to is not referred to.
-void iarchive::abandon() noexcept {
+void iarchive::undo_pointer() noexcept {
   if (fresh_.address == nullptr && last_object_ != untracked) objects_[last_object_].referenced = false;
   destroy_fresh();
 }

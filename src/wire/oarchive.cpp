@@ -3,14 +3,11 @@
 #include <boost/archive/archive_exception.hpp>
 #include <boost/archive/detail/basic_oserializer.hpp>
 #include <boost/archive/detail/basic_pointer_oserializer.hpp>
-#include <boost/archive/impl/archive_serializer_map.ipp>
 #include <boost/serialization/extended_type_info.hpp>
 
 #include <bit>
 #include <cstring>
 #include <utility>
-
-template class boost::archive::detail::archive_serializer_map<lenskit::detail::oarchive>;
 
 namespace lenskit::detail {
 namespace {
@@ -18,9 +15,6 @@ namespace {
 using boost::archive::archive_exception;
 using boost::archive::detail::basic_oserializer;
 using boost::archive::detail::basic_pointer_oserializer;
-
-constexpr unsigned seven_bits = 0x7f;
-constexpr unsigned more_follow = 0x80;
 
 // Sets a variable for as long as it lives.
 template <class Value>

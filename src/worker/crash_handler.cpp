@@ -103,7 +103,7 @@ void prepare_crash_reports() noexcept {
   boost::stacktrace::safe_dump_to(unused.data(), sizeof unused);
 }
 
-void report_crashes() noexcept {
+void start_crash_reports() noexcept {
   if (!set_stack()) return;
   for (std::size_t i = 0; i < fatal_signals.size(); ++i) {
     const int number = fatal_signals[i];

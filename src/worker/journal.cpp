@@ -1,6 +1,5 @@
 #include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/system.hpp>
-#include <lenskit/detail/wire/message.hpp>
 #include <lenskit/detail/worker/journal.hpp>
 
 #include <algorithm>
@@ -21,11 +20,8 @@ journal::~journal() { sys::munmap(blocks_, static_cast<std::size_t>(workers_) * 
 
 void journal_block::reset() noexcept {
   chunk.store(0);
-  for (auto* number :
-       {&claim_at, &passed, &base, &started, &run_position, &value_bytes, &reuses, &sending, &held_up, &ready})
-    number->store(0);
-  run_at.store(no_run);
-  bytes.store(0);
+  for (auto* number : {&claim_at, &passed, &base, &started, &runs.reuses, &sending, &held_up, &ready}) number->store(0);
+  runs.begin();
   started_at.store(0);
   chunk_started_at.store(0);
   processor.store(-1);
@@ -51,30 +47,21 @@ last_will read_last_will(const journal_block& block) {
   will.base = block.base.load();
   will.started_at = block.started_at.load();
   if (will.started_at == 0) will.started_at = block.chunk_started_at.load();
-  const auto run_at = block.run_at.load();
-  const auto run_position = block.run_position.load();
-  const bool has_open_run = run_at != journal_block::no_run;
-  std::uint64_t bytes = block.bytes.load();
-  if (const std::uint64_t each = block.value_bytes.load(); has_open_run && each != 0) {
-    bytes = run_at + sizeof(run_head) + each * (will.finished - std::min(will.finished, run_position));
-  }
+  const auto runs = block.runs.look();
+  const auto bytes = runs.extent(will.finished);
   const bool sane = will.finished != claim::not_begun && will.base <= will.finished && will.finished <= will.started &&
                     bytes <= sizeof block.results;
   if (!sane) will.finished = will.base;
   if (will.finished == will.base) return will;
   will.saved = byte_buffer(bytes);
   std::memcpy(will.saved.data(), block.results, bytes);
-  // The head of the run that was still open does not know its count yet.
-  if (has_open_run && run_at + sizeof(run_head) <= bytes) {
-    const run_head head{will.finished - std::min(will.finished, run_position), run_kind::values};
-    std::memcpy(will.saved.data() + run_at, &head, sizeof head);
-  }
+  runs.close(will.saved.bytes(), will.finished);
   return will;
 }
 
 std::optional<last_will> read_unsent(const journal_block& block) {
   const auto state = [&block] {
-    return std::tuple(block.reuses.load(std::memory_order_acquire), block.chunk.load(std::memory_order_acquire),
+    return std::tuple(block.runs.reuses.load(std::memory_order_acquire), block.chunk.load(std::memory_order_acquire),
                       block.claim_in_hand().finished.load(std::memory_order_acquire));
   };
   const auto before = state();

@@ -10,15 +10,8 @@
 namespace lenskit::detail {
 namespace {
 
-// The clock is read about this often: reading it after every task would cost as much as a short task.
-constexpr std::int64_t look_every_ns = 20'000;
-// A chunk whose tasks suddenly take long is looked at this many times at least.
-constexpr std::uint32_t looks_per_chunk = 8;
-
 // Heap memory that a large result left behind and that is kept for the next one.
 constexpr std::size_t keep_bytes = std::size_t{4} << 20;
-
-constexpr std::size_t no_size = 0;
 
 }  // namespace
 
@@ -32,37 +25,33 @@ void recorder::leave_fork() const noexcept {
 }
 
 void recorder::begin(const tasks_head& chunk, const call_seed& seed) {
-  seed_ = &seed;
-  chunk_ = chunk.chunk;
-  claim_ = &block_.claim_of(chunk.claim);
-  first_index_ = chunk.first_index;
-  count_ = chunk.count;
-  keeps_time_ = chunk.keeps_time != 0;
+  hand_ = {.claimed = &block_.claim_of(chunk.claim),
+           .seed = &seed,
+           .chunk = chunk.chunk,
+           .first_index = chunk.first_index,
+           .count = chunk.count,
+           .keeps_time = chunk.keeps_time != 0};
+  run_ = {};
   send_every_ns_ = std::int64_t{1000} * chunk.send_every_us;
-  position_ = base_ = 0;
-  run_at_ = journal_block::no_run;
   results_.clear();
-  sent_at_ = looked_at_ = now_ns();
-  stride_ = std::max(std::min(stride_, count_ / looks_per_chunk), 1U);
-  until_look_ = stride_ + 1;
+  sent_at_ = now_ns();
+  stride_.begin(hand_.count, sent_at_);
   // The chunk's number last: until it stands there, nothing of this chunk has started.
   block_.chunk.store(0);
-  for (auto* position : {&block_.base, &block_.started, &block_.run_position, &block_.value_bytes}) position->store(0);
-  block_.run_at.store(journal_block::no_run);
-  block_.bytes.store(no_size);
+  block_.base.store(0);
+  block_.started.store(0);
+  block_.runs.begin();
   block_.chunk_started_at.store(sent_at_);
   if (options_.in_worker_process) block_.processor.store(sys::processor(), std::memory_order_relaxed);
   block_.claim_at.store(chunk.claim);
-  claim_->finished.store(0);
-  block_.chunk.store(chunk_);
+  hand_.claimed->finished.store(0);
+  block_.chunk.store(hand_.chunk);
 }
 
 void recorder::open_run() {
-  run_at_ = static_cast<std::uint32_t>(results_.size());
-  run_position_ = position_;
+  run_ = {static_cast<std::uint32_t>(results_.size()), hand_.position};
   results_.put(run_head{0, run_kind::values});
-  block_.run_position.store(run_position_, std::memory_order_relaxed);
-  block_.run_at.store(run_at_, std::memory_order_release);
+  block_.runs.open(run_.at, run_.position);
 }
 
 std::unique_lock<std::mutex> recorder::keep_reader_out() {
@@ -70,13 +59,13 @@ std::unique_lock<std::mutex> recorder::keep_reader_out() {
 }
 
 void recorder::close_run() noexcept {
-  if (run_at_ == journal_block::no_run) return;
-  const run_head head{position_ - run_position_, run_kind::values};
-  std::memcpy(results_.data() + run_at_, &head, sizeof head);
-  run_at_ = journal_block::no_run;
+  if (!run_.is_open()) return;
+  const run_head head{hand_.position - run_.position, run_kind::values};
+  std::memcpy(results_.data() + run_.at, &head, sizeof head);
+  run_ = {};
   // Behind the head: who sees that no run is open takes the head as it stands. Of results that have left the block,
   // what stayed in it has its head open for good; they are sent next.
-  if (!results_.spilled()) block_.run_at.store(journal_block::no_run, std::memory_order_release);
+  if (!results_.spilled()) block_.runs.close();
 }
 
 void recorder::failure(std::exception_ptr thrown) {
@@ -87,7 +76,7 @@ void recorder::failure(std::exception_ptr thrown) {
   }
   results_.put(run_head{1, run_kind::failure});
   encode_exception(results_, std::move(thrown));
-  settle();
+  complete_task();
 }
 
 void recorder::unencodable() {
@@ -104,33 +93,28 @@ void recorder::unencodable() {
   failure(std::move(reason));
 }
 
-void recorder::look_up() {
+void recorder::look_at_clock() {
   const auto now = now_ns();
-  const auto passed = now - looked_at_;
-  if (passed < look_every_ns / 2) stride_ *= 2;
-  if (passed > look_every_ns * 2) stride_ = std::max(stride_ / 2, 1U);
-  stride_ = std::min(stride_, std::max(count_ / looks_per_chunk, 1U));
-  until_look_ = stride_;
-  looked_at_ = now;
-  if (now - sent_at_ >= send_every_ns_ && position_ > base_) send();
+  stride_.renew(now);
+  if (now - sent_at_ >= send_every_ns_ && hand_.unsent() > 0) send();
 }
 
 void recorder::send() {
   const auto unread = keep_reader_out();
   close_run();
   const auto now = now_ns();
-  const results_head head{.chunk = chunk_, .offset = base_, .count = position_ - base_, .elapsed_ns = now - sent_at_};
+  const results_head head{
+      .chunk = hand_.chunk, .offset = hand_.base, .count = hand_.unsent(), .elapsed_ns = now - sent_at_};
   block_.sending.store(1, std::memory_order_relaxed);
   sink_.deliver(head, {results_.data(), results_.size()}, results_.take_attachments());
-  base_ = position_;
+  hand_.base = hand_.position;
   sent_at_ = now_ns();
-  block_.reuses.store(block_.reuses.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  block_.runs.count_reuse();
   std::atomic_thread_fence(std::memory_order_release);
   // First the base: results that were sent are then nothing to save, whenever the worker dies.
-  block_.base.store(base_, std::memory_order_release);
-  claim_->finished.store(position_, std::memory_order_release);
-  block_.run_at.store(journal_block::no_run, std::memory_order_relaxed);
-  block_.bytes.store(no_size, std::memory_order_relaxed);
+  block_.base.store(hand_.base, std::memory_order_release);
+  hand_.claimed->finished.store(hand_.position, std::memory_order_release);
+  block_.runs.empty();
   block_.sending.store(0, std::memory_order_release);
   const bool spilled = results_.spilled();
   results_.clear();
@@ -139,7 +123,7 @@ void recorder::send() {
 
 void recorder::finish() {
   leave_task();
-  if (position_ > base_) send();
+  if (hand_.unsent() > 0) send();
   block_.chunk.store(0, std::memory_order_release);
   block_.passed.store(block_.passed.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }

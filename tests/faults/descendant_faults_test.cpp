@@ -3,6 +3,7 @@
 #include <lenskit/run_sp.hpp>
 #include <lenskit/worker.hpp>
 #include <support/catch.hpp>
+#include <support/ends_within.hpp>
 #include <support/engines.hpp>
 #include <support/file_tree.hpp>
 #include <support/shared_counters.hpp>
@@ -27,6 +28,7 @@
 
 using lenskit::invoker;
 using lenskit::worker_died;
+using lenskit::tests::ends_within;
 using lenskit::tests::on;
 using lenskit::tests::shared_counters;
 using namespace std::chrono_literals;
@@ -71,21 +73,6 @@ int expected_sum(int depth) {
     if (x != fatal_task) sum += depth == 0 ? x : expected_sum(depth - 1);
   }
   return sum;
-}
-
-bool alive(pid_t pid) { return kill(pid, 0) == 0; }
-
-// Whether the process is gone within the time. Init may take a moment to reap it.
-bool is_gone(pid_t pid, std::chrono::milliseconds limit) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (alive(pid)) {
-    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-    std::string number, name, state;
-    if (stat >> number >> name >> state && state == "Z") return true;
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
 }
 
 // A descendant that would stay, in the same process group.
@@ -154,25 +141,25 @@ TEST_CASE("F7: what a worker forked ends with it, when it dies", "[no_tsan]") {
   CHECK(failed == 1);
   CHECK(std::chrono::steady_clock::now() - start < 2s);
   REQUIRE(grandchild[0] > 0);
-  CHECK(is_gone(grandchild[0], 1s));
+  CHECK(ends_within(grandchild[0], 1s));
 }
 
 TEST_CASE("F7: what a worker forked ends with the pool", "[no_tsan]") {
   invoker inv(
       0, [](int, int) { return leave_grandchild(); }, on(processes));
   const auto grandchildren = inv.map(std::vector{1, 2, 3}).collect();
-  for (const pid_t each : grandchildren) CHECK(alive(each));
+  for (const pid_t each : grandchildren) CHECK(kill(each, 0) == 0);
   const auto start = std::chrono::steady_clock::now();
   inv.shutdown();
   CHECK(std::chrono::steady_clock::now() - start < 2500ms);
-  for (const pid_t each : grandchildren) CHECK(is_gone(each, 1s));
+  for (const pid_t each : grandchildren) CHECK(ends_within(each, 1s));
 }
 
 TEST_CASE("F7: run_sp returns when a grandchild would outlive the subprocess, and ends it", "[no_tsan]") {
   const auto start = std::chrono::steady_clock::now();
   const pid_t grandchild = lenskit::run_sp([] { return leave_grandchild(); });
   CHECK(std::chrono::steady_clock::now() - start < 2500ms);
-  CHECK(is_gone(grandchild, 1s));
+  CHECK(ends_within(grandchild, 1s));
 }
 
 TEST_CASE("F8: buffered output, exit handlers and static destructors of the program run once", "[no_tsan]") {

@@ -1,6 +1,7 @@
 // Faults of workers, spawners and of the program itself that cost no more than they must (W6, W7, F6 to F8, P3, L1).
 #include <lenskit/invoker.hpp>
 #include <support/catch.hpp>
+#include <support/ends_within.hpp>
 #include <support/in_child.hpp>
 #include <support/one_processor.hpp>
 #include <support/reporting_child.hpp>
@@ -259,9 +260,7 @@ TEST_CASE("what workers left running ends with them, even if the spawner was kil
   kill(pids[0], SIGKILL);
   if (used_again) CHECK(inv.map(std::vector{3, 4}).collect() == std::vector{3, 4});
   inv.shutdown();
-  const auto deadline = std::chrono::steady_clock::now() + 2s;
-  while (kill(pids[1], 0) == 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(1ms);
-  CHECK(kill(pids[1], 0) != 0);
+  CHECK(lenskit::tests::ends_within(pids[1], 2s));
   kill(pids[1], SIGKILL);
 }
 

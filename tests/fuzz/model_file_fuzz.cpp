@@ -51,10 +51,8 @@ void make_plausible(std::span<std::byte> bytes) {
   d::model_header header;
   if (bytes.size() < sizeof header) return;
   std::memcpy(&header, bytes.data(), sizeof header);
-  auto expected = d::make_model_header(d::model_type_of<model>());
-  std::memcpy(reinterpret_cast<std::byte*>(&expected) + offsetof(d::model_header, stream_bytes),
-              bytes.data() + offsetof(d::model_header, stream_bytes),
-              sizeof header - offsetof(d::model_header, stream_bytes));
+  auto expected = header;
+  expected.identity = d::make_model_identity(d::model_type_of<model>());
   const auto size = bytes.size();
   if (expected.checked_end > size || expected.checks_offset > size || expected.checked_end < sizeof header) return;
   const auto count = d::block_count(expected);

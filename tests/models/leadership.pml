@@ -1,9 +1,9 @@
 /* Leadership: of all threads that have to do with a pool, one at a time leads: it waits in the engine and deals with
  * what comes, for everybody. Consumers that wait for a result lead; while none does, the attendant stands in once its
- * bell has rung. The names are those of the dispatcher: `leading`, `standing_in`, `waiting`, `changed`, `bell_set`.
+ * bell has rung. The README beside this tells which name stands for what in the code.
  *
- * Whatever a thread does between locking the mutex and giving it up again is one step here: a consumer that sleeps on
- * `changed` gives it up. Results come when they like, or never (a task without an end). There is no time: a bell that
+ * Whatever a thread does between locking the mutex and giving it up again is one step here: a consumer that falls
+ * `asleep` gives it up. Results come when they like, or never (a task without an end). There is no time: a bell that
  * is set rings some day, and a wait in the engine has no deadline, since one would only hide that somebody was
  * forgotten. So the question is what holds once nothing more can happen; see `verdict`.
  *
@@ -24,7 +24,7 @@
 /* ---- under the mutex */
 bool leading, standing_in, closed, bell_set;
 byte waiting, outstanding, ready[CONSUMERS];
-bool asleep[CONSUMERS + 1]; /* on `changed` */
+bool asleep[CONSUMERS + 1]; /* until somebody notifies */
 
 /* ---- in the engine */
 byte at_work[CONSUMERS], come[CONSUMERS];

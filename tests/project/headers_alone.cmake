@@ -15,3 +15,5 @@ lenskit_parallel_warnings(headers_alone)
 
 lenskit_parallel_check("every header compiles alone" 600
   "${CMAKE_COMMAND}" --build "${PROJECT_BINARY_DIR}" --target headers_alone)
+# One build at a time.
+set_property(TEST "project: every header compiles alone" PROPERTY RESOURCE_LOCK build)

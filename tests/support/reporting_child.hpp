@@ -124,7 +124,7 @@ class reporting_child {
         ::_exit(99);
       }
       detail::flush_worker_progress();
-      detail::report_drops();
+      detail::write_drops();
       ::_exit(0);
     }
     REQUIRE(pid_ > 0);

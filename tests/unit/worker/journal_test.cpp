@@ -19,9 +19,9 @@ d::journal_block& busy(d::journal& all) {
   block.claim_of(2).finished.store(3);
   block.base.store(1);
   block.started.store(4);
-  block.run_at.store(0);
-  block.run_position.store(1);
-  block.value_bytes.store(sizeof(int));
+  block.runs.open_at.store(0);
+  block.runs.open_position.store(1);
+  block.runs.value_bytes.store(sizeof(int));
   const int values[] = {11, 12};
   std::memcpy(block.results + sizeof(d::run_head), values, sizeof values);
   block.chunk.store(9);
@@ -80,10 +80,10 @@ TEST_CASE("a block that holds nonsense saves nothing, and reads nothing outside 
   SECTION("more finished than started") { block.claim_of(2).finished.store(5); }
   SECTION("more sent than finished") { block.base.store(7); }
   SECTION("more bytes than there are") {
-    block.value_bytes.store(0);
-    block.bytes.store(d::journal_block::bytes_in_all);
+    block.runs.value_bytes.store(0);
+    block.runs.bytes.store(d::journal_block::bytes_in_all);
   }
-  SECTION("values longer than the block") { block.value_bytes.store(0xffff'ffff); }
+  SECTION("values longer than the block") { block.runs.value_bytes.store(0xffff'ffff); }
   SECTION("a chunk whose first task has not begun") { block.claim_of(2).finished.store(d::claim::not_begun); }
   const auto will = d::read_last_will(block);
   CHECK(will.finished == will.base);

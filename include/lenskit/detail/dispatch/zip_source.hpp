@@ -130,7 +130,7 @@ class zip_source final : public task_source {
     auto current = at_->current;
     auto* next = to;
     std::size_t done = 0;
-    const auto settle = [&] {
+    const auto count_done = [&] {
       count += static_cast<std::uint32_t>(done);
       pulled_ += done;
       to = next;
@@ -140,10 +140,10 @@ class zip_source final : public task_source {
         std::apply([&](auto&... at) { next = put_record(next, *++at...); }, current);
       }
     } catch (...) {
-      settle();
+      count_done();
       throw;
     }
-    settle();
+    count_done();
     at_->current = std::move(current);
   }
 

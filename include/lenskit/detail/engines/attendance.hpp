@@ -16,6 +16,9 @@ namespace lenskit::detail {
 /// Thread-safe.
 class attendance {
  public:
+  /// While sinks take no more, reports wait in their pipes, which go on saying that there is something to read.
+  static constexpr std::chrono::milliseconds rest_while_full{10};
+
   /// Throws std::system_error, std::bad_alloc.
   explicit attendance(int workers);
 

@@ -45,7 +45,7 @@ class staff {
   void hear_spawner();
   /// The same, if a spawner is new: no descriptor tells of what it has said while it was made.
   void hear_new_spawner() {
-    if (unheard_) hear_spawner();
+    if (spawner_.unheard) hear_spawner();
   }
   void notice_end(int worker) noexcept;
   /// A worker may speak before the spawner has told that it runs: what it logged cannot be heard until then. False if
@@ -58,7 +58,7 @@ class staff {
     find_lost();
     for (int worker = 0; worker < size(); ++worker) {
       auto* slot = at(worker);
-      if (slot == nullptr || !slot->status || slot->told) continue;
+      if (slot == nullptr || !slot->end.awaits_burial()) continue;
       if (!slot->reports) open_reports(worker);  // the spawner died before it could tell of it
       hear_out(worker);
       events.splice(events.end(), describe_death(worker, *slot));
@@ -105,6 +105,17 @@ class staff {
     bool misses_workers = false;   // and has said so
     steady::time_point next_at{};  // when to try again
   };
+  // The spawner that the workers there are have come from.
+  struct spawner_in_office {
+    std::unique_ptr<spawner> handle{};
+    bool gone = false;
+    bool loss_told = false;
+    bool unheard = false;  // it has told of workers while it was made
+    bool proven = false;   // one of its workers has been ready
+
+    explicit operator bool() const noexcept { return handle != nullptr; }
+    spawner* operator->() const noexcept { return handle.get(); }
+  };
   static constexpr int left_for_others = 8;  // descriptors that no worker but the first takes from the program
 
   /// Throws if it would not leave `spare` descriptors.
@@ -133,15 +144,11 @@ class staff {
   std::vector<std::unique_ptr<worker_slot>> slots_;
   std::vector<seat> prepared_;
   hiring hiring_;
-  std::unique_ptr<spawner> spawner_;
+  spawner_in_office spawner_;
   std::unique_ptr<spawner> next_spawner_;  // made, and not put in place yet
   std::uint64_t inherited_levels_ = 0;     // version of the loggers' levels at the fork of the spawner
   std::uint64_t starts_ = 0;
-  bool spawner_gone_ = false;
-  bool loss_told_ = false;       // of that spawner
-  bool unheard_ = false;         // it has told of workers while it was made
-  bool spawner_proven_ = false;  // one of its workers has been ready
-  std::atomic<int> lost_{0};     // errno of a descriptor that the program has closed
+  std::atomic<int> lost_{0};  // errno of a descriptor that the program has closed
   std::string broken_;
   std::string warning_;
 };

@@ -2,15 +2,15 @@
 #pragma once
 
 #include <lenskit/detail/engines/connection.hpp>
+#include <lenskit/detail/engines/harvest_watch.hpp>
+#include <lenskit/detail/engines/worker_end.hpp>
 #include <lenskit/detail/log/report_reader.hpp>
-#include <lenskit/detail/os/clock.hpp>
 #include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/os/process.hpp>
 
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <optional>
 
 namespace lenskit::detail {
 
@@ -20,19 +20,13 @@ struct worker_slot {
   worker_slot(descriptor stream, descriptor log, journal_block& block)
       : link(std::move(stream), block), log_end(std::move(log)) {}
 
-  [[nodiscard]] std::uint32_t received_up_to(std::uint64_t chunk) const noexcept {
-    return chunk == received_of ? received : 0;
-  }
-
   connection link;
   std::atomic<bool> running{false};      // it has been heard of; before, what is sent waits in the connection
   std::atomic<bool> unreachable{false};  // nothing can be sent to it any more
   std::atomic<bool> killed{false};       // by the pool, because it was of no more use
 
-  // Written under the dispatcher's lock, read by the leader without:
-  std::atomic<bool> end_requested{false};
-  std::atomic<steady::time_point> kill_at{steady::time_point::max()};
-  std::atomic<steady::time_point> harvest_at{steady::time_point::max()};  // when to fetch what its task keeps back
+  ending_order ending{};
+  harvest_watch harvest{};
 
   // Under the dispatcher's lock:
   std::uint64_t levels_version = 0;  // of the logger levels that it knows
@@ -41,16 +35,9 @@ struct worker_slot {
   descriptor log_end;  // read end, until the pid is known
   std::shared_ptr<report_reader> reports{};
   pid_t pid = -1;
-  std::optional<steady::time_point> ended_at{};  // when the pidfd said so
-  std::optional<exit_status> status{};
-  int start_error = 0;             // errno of the fork, if it never lived
-  bool told = false;               // of its death
-  bool writable = false;           // its stream has room again
-  int silent_looks = 0;            // for that
-  std::uint32_t harvested = 0;     // position up to which that has been done ...
-  std::uint64_t harvested_of = 0;  // ... of this chunk
-  std::uint32_t received = 0;      // the same of what it has sent ...
-  std::uint64_t received_of = 0;   // ... of this chunk, the last that it has sent any of
+  worker_end end{};
+  bool writable = false;      // its stream has room again
+  chunk_position received{};  // up to where it has sent results
 
   std::mutex mutex;  // of the next
   process handle{};

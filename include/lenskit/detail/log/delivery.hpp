@@ -7,6 +7,7 @@
 #pragma once
 
 #include <lenskit/detail/log/log_line.hpp>
+#include <lenskit/detail/log/sink_watch.hpp>
 #include <lenskit/detail/os/clock.hpp>
 
 #include <sys/types.h>
@@ -109,7 +110,6 @@ class log_delivery {
 
   bool wait_until_finished(steady::time_point deadline) noexcept;
   [[nodiscard]] bool hangs() noexcept;
-  void become_slow() noexcept;       // under the lock
   [[nodiscard]] bool have_thread();  // under the lock
   void run() noexcept;
   void deliver_queued(lock& held) noexcept;
@@ -125,22 +125,15 @@ class log_delivery {
   std::condition_variable news_;      // for the thread
   std::condition_variable progress_;  // for those who wait
   std::deque<delivery_batch> queue_{};
-  std::uint64_t posted_ = 0;      // batches
-  std::uint64_t times_slow_ = 0;  // caught up after having been slow
-  bool delivering_ = false;       // somebody calls sinks
-  bool draws_ = false;            // there may be bars to draw again
-  steady::time_point slow_since_{};
-  // How long nothing has been delivered, as far as those who ask have seen.
-  steady::time_point asked_at_{};
-  steady::duration stuck_for_{};
-  std::uint64_t items_then_ = 0;
+  std::uint64_t posted_ = 0;  // batches
+  bool delivering_ = false;   // somebody calls sinks
+  bool draws_ = false;        // there may be bars to draw again
   std::thread thread_{};
   std::atomic<std::uint64_t> finished_{0};  // batches
   std::atomic<std::uint64_t> items_{0};     // delivered
   std::atomic<int> waiting_for_batches_{0};
   std::atomic<std::size_t> queued_bytes_{0};
-  std::atomic<bool> slow_{false};   // nobody waits
-  std::atomic<bool> hangs_{false};  // when last asked with a full queue
+  sink_watch sinks_{};
   std::atomic<bool> has_thread_{false};
   std::atomic<bool> ended_{false};
 };

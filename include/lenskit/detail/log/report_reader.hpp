@@ -9,7 +9,6 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,11 +18,6 @@
 #include <vector>
 
 namespace lenskit::detail {
-
-/// How long a loop that polls many readers should leave one alone after `drain` found something. A writer that wakes a
-/// sleeping reader at each record takes twice as long for it (7 us on two cores); what a result needs is fetched by
-/// `drain_until` all the same, and the pipe has room for several thousand records.
-constexpr std::chrono::microseconds report_rest{500};
 
 /// What a dying worker could still say.
 struct crash_notice {
@@ -98,10 +92,10 @@ class report_reader {
   void give(delivery_kind kind, std::string_view body, const fragment_header& header, std::uint64_t reports = 1);
   void warn(std::string_view text);
   [[nodiscard]] bool drop(const fragment_header& header, bool important);
-  void report_drops();
+  void say_drops();
   void post() noexcept;
-  void report_partial(const partial& cut_off);
-  void report_garbage();
+  void say_partial(const partial& cut_off);
+  void say_garbage();
   void keep_line(const log_fields& fields, std::string_view name, std::string_view text);
 
   descriptor pipe_;

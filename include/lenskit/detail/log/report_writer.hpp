@@ -53,7 +53,7 @@ extern bool reports_are_foreign;
 [[nodiscard]] std::uint64_t reports_written() noexcept;
 
 /// Tells the parent about dropped reports if it has not been told yet. For the end of a worker.
-void report_drops() noexcept;
+void write_drops() noexcept;
 
 /// Reports a crash: where the stack was, and a text such as the message of an exception that nobody caught.
 void write_crash_report(int signal, int code, const void* address, void* const* frames, std::size_t n_frames,

@@ -41,8 +41,8 @@ class fork_watchdog {
 /// Everything a process forked from the host has to do before it does anything else: leaves the host's process group,
 /// takes back its signal handlers but those of faults, closes every descriptor of the library but `keep`, forgets what
 /// the host has printed and not written yet, and makes `exit()` end it at once, without the host's atexit handlers and
-/// static destructors (failure F8). Every signal must be blocked around the fork
-/// (`signal_shield`), so that no handler of the host runs here first; they stay blocked until `receive_signals`.
+/// static destructors (failure F8). Every signal must be blocked around the fork (`signal_shield`), so that no handler
+/// of the host runs here first; they stay blocked until `receive_signals`.
 void start_child(std::initializer_list<int> keep, const char* name) noexcept;
 
 /// Whether `signal` says that the thread that gets it has done something impossible.

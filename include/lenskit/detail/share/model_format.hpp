@@ -32,7 +32,8 @@ template <class M>
   return make_model_type(typeid(M), sizeof(M), alignof(M));
 }
 
-struct model_header {
+/// Who can read a model: the program that wrote it, and those built like it.
+struct model_identity {
   std::array<char, 8> magic{};
   std::uint32_t format = 0;
   std::uint32_t byte_order = 0;
@@ -41,6 +42,10 @@ struct model_header {
   std::uint64_t type_name = 0;
   std::uint32_t type_size = 0;
   std::uint32_t type_alignment = 0;
+};
+
+struct model_header {
+  model_identity identity{};
   std::uint64_t stream_bytes = 0;  ///< of the stream, which begins behind the header
   std::uint64_t table_offset = 0;
   std::uint64_t array_count = 0;
@@ -70,8 +75,8 @@ inline constexpr std::size_t block_bytes = std::size_t{4} << 20;
 /// The part of the segment that check number `i` covers: offset and size.
 [[nodiscard]] array_place block_place(const model_header& header, std::size_t i) noexcept;
 
-/// A header with everything in it but the layout and the checks.
-[[nodiscard]] model_header make_model_header(const model_type& type) noexcept;
+/// What this program writes for a model of a type.
+[[nodiscard]] model_identity make_model_identity(const model_type& type) noexcept;
 /// Computes the header's own checksum.
 void close_header(model_header& header) noexcept;
 

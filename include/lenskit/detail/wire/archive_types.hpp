@@ -1,4 +1,5 @@
-// What the two archives decide alike: which types are theirs to store, and which the codec stores.
+// What the two archives decide alike: which types are theirs to store and which the codec stores, and how a number is
+// cut into bytes.
 #pragma once
 
 #include <lenskit/detail/wire/traits.hpp>
@@ -25,6 +26,10 @@ template <class T>
 consteval bool goes_to_codec() {
   return !std::is_pointer_v<T> && route_of<T> != route::none && route_of<T> != route::boost;
 }
+
+// A number of the bookkeeping travels in groups of seven bits, the lowest first.
+inline constexpr unsigned seven_bits = 0x7f;
+inline constexpr unsigned more_follow = 0x80;
 
 // Which values Boost's array_wrapper may hand over as one run of bytes.
 struct bitwise_array_optimization {

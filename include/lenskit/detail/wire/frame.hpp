@@ -6,8 +6,8 @@
 
 #include <lenskit/detail/os/channel.hpp>
 #include <lenskit/detail/os/message_block.hpp>
+#include <lenskit/detail/wire/cut_payload.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -90,20 +90,18 @@ class frame_reader {
   [[nodiscard]] bool drained() const noexcept { return drained_; }
   /// Takes `bytes` as if they had been received. For tests and fuzzing.
   void feed(std::span<const std::byte> bytes);
-  /// The next whole frame, verified; of one that does not fit into memory the first `cut_bytes` at most. Throws
+  /// The next whole frame, verified; of one that does not fit into memory the beginning (`cut_payload`). Throws
   /// serialization_error if the stream is corrupt, after which it stays so.
   [[nodiscard]] std::optional<frame> next();
   /// Whether part of a frame has arrived.
   [[nodiscard]] bool in_the_middle() const noexcept { return begin_ != end_ || have_header_; }
 
   static constexpr std::uint64_t default_longest = std::uint64_t{1} << 40;
-  static constexpr std::size_t cut_bytes = 64;
 
  private:
   [[nodiscard]] std::span<std::byte> room();
   void arrived(std::size_t bytes) noexcept;
   void open_frame();
-  [[nodiscard]] bool throw_away() noexcept;
   [[nodiscard]] frame close_frame();
   [[nodiscard]] byte_buffer take_payload();
 
@@ -119,11 +117,7 @@ class frame_reader {
   byte_buffer payload_;       // of a frame too long for small_
   std::size_t filled_ = 0;    // of payload_
   std::vector<descriptor> attached_;
-  // Of a frame that does not fit into memory:
-  bool cut_ = false;
-  std::uint64_t thrown_away_ = 0;
-  std::uint32_t check_ = 0;
-  std::array<std::byte, cut_bytes> kept_{};
+  std::optional<cut_payload> cut_;  // of a frame that does not fit into memory
 };
 
 }  // namespace lenskit::detail

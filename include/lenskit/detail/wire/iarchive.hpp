@@ -46,7 +46,7 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
         base::load_override(value);
       } catch (...) {
         value = nullptr;  // may have been set to an object of a class that is not T's
-        abandon();
+        undo_pointer();
         throw;
       }
     } else {
@@ -81,10 +81,10 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
     in_.get_into(array.address(), array.count() * sizeof(T), "an array");
   }
   void load_object(void* object, const boost::archive::detail::basic_iserializer& serializer);
+  using find_maker =
+      const boost::archive::detail::basic_pointer_iserializer*(const boost::serialization::extended_type_info&);
   const boost::archive::detail::basic_pointer_iserializer* load_pointer(
-      void*& object, const boost::archive::detail::basic_pointer_iserializer* expected,
-      const boost::archive::detail::basic_pointer_iserializer* (*find)(
-          const boost::serialization::extended_type_info&));
+      void*& object, const boost::archive::detail::basic_pointer_iserializer* expected, find_maker* find);
   void register_basic_serializer(const boost::archive::detail::basic_iserializer& serializer) {
     (void)class_number(&serializer);
   }
@@ -176,10 +176,11 @@ class iarchive : public boost::archive::detail::common_iarchive<iarchive> {
   std::size_t get_object_number();
   std::size_t class_number(const boost::archive::detail::basic_iserializer* serializer);
   void hear_of(known_class& known);
+  const boost::archive::detail::basic_pointer_iserializer& load_maker(std::uint64_t index, find_maker* find);
   void* create(const boost::archive::detail::basic_pointer_iserializer& maker, unsigned version, std::size_t number);
   void claim();
   void claim_shared();
-  void abandon() noexcept;
+  void undo_pointer() noexcept;
   void destroy_fresh() noexcept;
 
   reader& in_;

@@ -49,7 +49,7 @@ struct claim {
       if (static_cast<std::int32_t>(p) < limit.load(std::memory_order_acquire)) [[likely]]
         return true;
     }
-    return settle_begin(p);
+    return decide_begin(p);
   }
 
   /// Caller: takes back all tasks that have not begun but the first `keep` of these. `barrier()` is a full barrier for
@@ -85,7 +85,7 @@ struct claim {
     return std::min(position, count);
   }
 
-  bool settle_begin(std::uint32_t p) noexcept {
+  bool decide_begin(std::uint32_t p) noexcept {
     auto seen = limit.load(std::memory_order_seq_cst);
     while (seen == asking) {
       if (limit.compare_exchange_strong(seen, ended_at(p), std::memory_order_seq_cst)) return false;

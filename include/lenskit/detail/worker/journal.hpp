@@ -10,6 +10,7 @@
 
 #include <lenskit/detail/wire/frame.hpp>
 #include <lenskit/detail/worker/claim.hpp>
+#include <lenskit/detail/worker/written_runs.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -20,25 +21,20 @@ namespace lenskit::detail {
 
 /// One worker's block. Positions count the tasks of the chunk in hand.
 struct journal_block {
-  static constexpr std::uint32_t no_run = 0xffff'ffff;
   static constexpr std::size_t bytes_in_all = std::size_t{256} << 10;
   /// Chunks that may be on their way to a worker or in its hands, those included that have been taken back and that it
   /// has not come to.
   static constexpr std::uint32_t most_claims = 64;
   static constexpr std::size_t head_bytes = 128 + most_claims * sizeof(claim);
 
-  std::atomic<std::uint64_t> chunk;     ///< 0 while none is in hand
-  std::atomic<std::uint32_t> claim_at;  ///< of the chunk in hand, in `claims`; its `finished`: results that are in
-                                        ///< `results` or have been sent
-  std::atomic<std::uint32_t> passed;    ///< chunks that the worker has left behind
-  std::atomic<std::uint32_t> base;      ///< results before this position have been sent
-  std::atomic<std::uint32_t> started;   ///< beyond `finished` while a task runs, which is then the one at `finished`
-  std::atomic<std::uint32_t> run_at;    ///< where in `results` the open run of values begins, or no_run
-  std::atomic<std::uint32_t> run_position;  ///< position of that run's first task
-  std::atomic<std::uint32_t> value_bytes;   ///< of each value of that run, or 0 if `bytes` says where it ends
-  std::atomic<std::uint32_t> reuses;        ///< how often `results` has been emptied
-  std::atomic<std::uint64_t> bytes;         ///< used of `results`
-  std::atomic<std::int64_t> started_at;     ///< monotonic ns; kept only where tasks have a deadline
+  std::atomic<std::uint64_t> chunk;      ///< 0 while none is in hand
+  std::atomic<std::uint32_t> claim_at;   ///< of the chunk in hand, in `claims`; its `finished`: results that are in
+                                         ///< `results` or have been sent
+  std::atomic<std::uint32_t> passed;     ///< chunks that the worker has left behind
+  std::atomic<std::uint32_t> base;       ///< results before this position have been sent
+  std::atomic<std::uint32_t> started;    ///< beyond `finished` while a task runs, which is then the one at `finished`
+  written_runs runs;                     ///< in `results`
+  std::atomic<std::int64_t> started_at;  ///< monotonic ns; kept only where tasks have a deadline
   std::atomic<std::int64_t> chunk_started_at;
   std::atomic<std::int32_t> processor;  ///< where the chunk in hand, or the last one, was begun; -1 if not known
   std::atomic<std::uint32_t> sending;   ///< 1 while results are sent: what `started` says runs then may be over

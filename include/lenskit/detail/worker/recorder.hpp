@@ -8,6 +8,7 @@
 #include <lenskit/detail/wire/message.hpp>
 #include <lenskit/detail/wire/traits.hpp>
 #include <lenskit/detail/wire/writer.hpp>
+#include <lenskit/detail/worker/clock_stride.hpp>
 #include <lenskit/detail/worker/journal.hpp>
 
 #include <algorithm>
@@ -55,15 +56,15 @@ class recorder {
 
   /// Starts the next task; false if there is none, or the rest was taken back.
   [[nodiscard]] bool next() {
-    if (position_ == count_) return false;
-    if (--until_look_ == 0) look_up();
-    if (!claim_->may_begin(position_, options_.fenced)) [[unlikely]] {
-      count_ = position_;
+    if (hand_.at_end()) return false;
+    if (stride_.is_over()) look_at_clock();
+    if (!hand_.claimed->may_begin(hand_.position, options_.fenced)) [[unlikely]] {
+      hand_.cut();
       return false;
     }
-    if (keeps_time_) block_.started_at.store(now_ns(), std::memory_order_relaxed);
-    block_.started.store(position_ + 1, std::memory_order_release);
-    set_task(*seed_, first_index_ + position_);
+    if (hand_.keeps_time) block_.started_at.store(now_ns(), std::memory_order_relaxed);
+    block_.started.store(hand_.position + 1, std::memory_order_release);
+    set_task(*hand_.seed, hand_.first_index + hand_.position);
     return true;
   }
 
@@ -72,7 +73,7 @@ class recorder {
   template <class Encode>
   void value(Encode&& encode) {
     leave_if_forked();
-    if (run_at_ == journal_block::no_run) open_run();
+    if (!run_.is_open()) open_run();
     const auto before = results_.size();
     try {
       encode(results_);
@@ -81,7 +82,7 @@ class recorder {
       unencodable();
       return;
     }
-    settle();
+    complete_task();
   }
 
   /// Starts tasks and records what `task()` returns for them, as `next` and `value` do, for as long as there is nothing
@@ -91,35 +92,18 @@ class recorder {
   void run_on(Task&& task) {
     using result = std::invoke_result_t<Task&>;
     static_assert(wire_bitwise<result>);
-    const auto first = position_;
-    const auto wanted = std::min(count_ - first, until_look_ - 1);
-    const bool fits = !results_.spilled() && results_.size() + sizeof(run_head) + sizeof(result) <= send_above;
-    if (keeps_time_ || options_.fenced || wanted == 0 || !fits) return;
-    if (run_at_ == journal_block::no_run) open_run();
-    const auto before = results_.size();
-    const auto behind =
-        first + static_cast<std::uint32_t>(std::min<std::size_t>(wanted, (send_above - before) / sizeof(result)));
+    const auto most = values_ahead(sizeof(result));
+    if (most == 0) return;
+    auto* into = open_row(most, sizeof(result));
     // Whatever a task does to memory, these stay in registers.
-    auto& block = block_;
-    auto& claimed = *claim_;
-    auto position = first;
-    auto index = first_index_ + first;
-    auto* into = results_.extend((behind - first) * sizeof(result));
-    const auto settle_all = [&](std::uint32_t started) {
-      until_look_ -= started - first;
-      position_ = position;
-      results_.resize_down(before + (position - first) * sizeof(result));
-      block.bytes.store(results_.size(), std::memory_order_release);
-      block.started.store(started, std::memory_order_release);
-    };
-    // What the parent has to know of these tasks is told by one number, `finished`.
-    set_task(*seed_, index);
-    block.value_bytes.store(sizeof(result), std::memory_order_relaxed);
-    block.started.store(behind, std::memory_order_release);
+    auto& claimed = *hand_.claimed;
+    auto position = hand_.position;
+    const auto behind = position + most;
+    auto index = hand_.first_index + position;
     try {
       while (position != behind) {
         if (!claimed.may_begin(position, false)) [[unlikely]] {
-          count_ = position;
+          hand_.count = position;
           break;
         }
         go_to_task(index++);
@@ -129,9 +113,9 @@ class recorder {
         into += sizeof value;
         claimed.finished.store(++position, std::memory_order_release);
       }
-      settle_all(position);
+      close_row(position, position, (behind - position) * sizeof(result));
     } catch (...) {
-      settle_all(position + 1);
+      close_row(position, position + 1, (behind - position) * sizeof(result));
       failure(std::current_exception());
     }
   }
@@ -143,19 +127,66 @@ class recorder {
   void finish();
 
  private:
+  // What is left of the chunk to run and to send.
+  struct chunk_in_hand {
+    claim* claimed = nullptr;
+    const call_seed* seed = nullptr;
+    std::uint64_t chunk = 0;
+    std::uint64_t first_index = 0;
+    std::uint32_t count = 0;
+    std::uint32_t position = 0;  // of the task in hand, or the next one
+    std::uint32_t base = 0;      // first position not sent
+    bool keeps_time = false;
+
+    [[nodiscard]] bool at_end() const noexcept { return position == count; }
+    [[nodiscard]] std::uint32_t unsent() const noexcept { return position - base; }
+    void cut() noexcept { count = position; }  // the rest has been taken back
+  };
+  // The run that values are added to.
+  struct open_values {
+    std::uint32_t at = seen_runs::none;  // in the results
+    std::uint32_t position = 0;          // of its first task
+
+    [[nodiscard]] bool is_open() const noexcept { return at != seen_runs::none; }
+  };
+
+  // How many tasks may run in a row, each with a value of so many bytes, with nothing else to do between them.
+  [[nodiscard]] std::uint32_t values_ahead(std::size_t value_bytes) const noexcept {
+    const auto wanted = std::min(hand_.count - hand_.position, stride_.left());
+    const auto used = results_.size() + (run_.is_open() ? 0 : sizeof(run_head));
+    if (hand_.keeps_time || options_.fenced || results_.spilled() || used > send_above) return 0;
+    return static_cast<std::uint32_t>(std::min<std::size_t>(wanted, (send_above - used) / value_bytes));
+  }
+  // Begins such a row; returns where the values go. What the parent has to know of its tasks is told by one number, the
+  // claim's `finished`.
+  [[nodiscard]] std::byte* open_row(std::uint32_t tasks, std::size_t value_bytes) {
+    if (!run_.is_open()) open_run();
+    set_task(*hand_.seed, hand_.first_index + hand_.position);
+    block_.runs.value_bytes.store(static_cast<std::uint32_t>(value_bytes), std::memory_order_relaxed);
+    block_.started.store(hand_.position + tasks, std::memory_order_release);
+    return results_.extend(tasks * value_bytes);
+  }
+  // The tasks before `started` were started, those before `position` have values, and `unused` bytes have none.
+  void close_row(std::uint32_t position, std::uint32_t started, std::size_t unused) noexcept {
+    stride_.advance(started - hand_.position);
+    hand_.position = position;
+    results_.resize_down(results_.size() - unused);
+    block_.runs.bytes.store(results_.size(), std::memory_order_release);
+    block_.started.store(started, std::memory_order_release);
+  }
   [[nodiscard]] std::unique_lock<std::mutex> keep_reader_out();
   void open_run();
   void close_run() noexcept;
-  void settle() {
-    ++position_;
+  void complete_task() {
+    ++hand_.position;
     // The journal keeps no descriptors: a value that has some is sent at once, alone with them, or a crash would take
     // it along (X1).
     if (results_.spilled() || results_.size() > send_above || results_.has_attachments()) [[unlikely]] {
       send();
       return;
     }
-    block_.bytes.store(results_.size(), std::memory_order_release);
-    claim_->finished.store(position_, std::memory_order_release);
+    block_.runs.bytes.store(results_.size(), std::memory_order_release);
+    hand_.claimed->finished.store(hand_.position, std::memory_order_release);
   }
   void unencodable();
   // A process that a task forked and that came back as well is not the worker: it must not write to the journal, which
@@ -165,7 +196,7 @@ class recorder {
       leave_fork();
   }
   void leave_fork() const noexcept;
-  void look_up();
+  void look_at_clock();
   void send();
 
   // A little below the block's room, so that small results never leave it.
@@ -174,22 +205,12 @@ class recorder {
   journal_block& block_;
   result_sink& sink_;
   const recorder_options options_;
-  claim* claim_ = nullptr;  // on the chunk in hand
   writer results_;
-  const call_seed* seed_ = nullptr;
-  std::uint64_t chunk_ = 0;
-  std::uint64_t first_index_ = 0;
-  std::uint32_t count_ = 0;
-  std::uint32_t position_ = 0;  // of the task in hand, or the next one
-  std::uint32_t base_ = 0;      // first position not sent
-  std::uint32_t run_at_ = journal_block::no_run;
-  std::uint32_t run_position_ = 0;
-  std::uint32_t until_look_ = 1;  // tasks until the clock is looked at again
-  std::uint32_t stride_ = 1;
-  bool keeps_time_ = false;
+  chunk_in_hand hand_;
+  open_values run_;
+  clock_stride stride_;
   std::int64_t send_every_ns_ = 0;
   std::int64_t sent_at_ = 0;
-  std::int64_t looked_at_ = 0;
 };
 
 }  // namespace lenskit::detail
