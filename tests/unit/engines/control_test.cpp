@@ -18,7 +18,8 @@ TEST_CASE("control messages arrive one by one, each with its own descriptors") {
   CHECK_FALSE(d::receive_control(ends.second.get(), d::blocking::dont_wait));
   CHECK(d::send_control(ends.first.get(), {.what = kind::started, .slot = 3, .pid = 77},
                         std::array{attached.first.get()}));
-  CHECK(d::send_control(ends.first.get(), {.what = kind::ended, .slot = 3, .value = 9, .by_signal = 1}));
+  CHECK(d::send_control(ends.first.get(),
+                        {.what = kind::ended, .slot = 3, .status = {.signal = 9, .peak_memory = 4096}}));
   const auto started = d::receive_control(ends.second.get(), d::blocking::dont_wait);
   REQUIRE(started);
   CHECK_FALSE(started->closed);
@@ -29,8 +30,9 @@ TEST_CASE("control messages arrive one by one, each with its own descriptors") {
   const auto ended = d::receive_control(ends.second.get(), d::blocking::wait);
   REQUIRE(ended);
   CHECK(ended->message.what == kind::ended);
-  CHECK(ended->message.value == 9);
-  CHECK(ended->message.by_signal == 1);
+  CHECK(ended->message.status.signal == 9);
+  CHECK_FALSE(ended->message.status.exit_code);
+  CHECK(ended->message.status.peak_memory == 4096);
   CHECK(ended->attached.empty());
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("a worker runs chunk after chunk, says what came of each, and returns 
   CHECK(block->ready.load() == 1);
   CHECK(block->passed.load() == 2);
   CHECK(block->chunk.load() == 0);
-  CHECK(block->printing.load() == 0);
+  CHECK(block->held_up.load() == 0);
 }
 
 TEST_CASE("a worker leaves out what was taken back of a chunk") {
