@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 
 namespace lenskit::detail {
@@ -74,8 +75,8 @@ void recorder::close_run() noexcept {
   const run_head head{position_ - run_position_, run_kind::values};
   std::memcpy(results_.data() + run_at_, &head, sizeof head);
   run_at_ = journal_block::no_run;
-  // Behind the head: who sees that no run is open takes the head as it stands. Of results that have left the block, what
-  // stayed in it has its head open for good; they are sent next.
+  // Behind the head: who sees that no run is open takes the head as it stands. Of results that have left the block,
+  // what stayed in it has its head open for good; they are sent next.
   if (!results_.spilled()) block_.run_at.store(journal_block::no_run, std::memory_order_release);
 }
 
@@ -95,6 +96,7 @@ void recorder::unencodable() {
   try {
     throw;
   } catch (const serialization_error&) {
+  } catch (const std::bad_alloc&) {  // there may be none to say more with
   } catch (const std::exception& error) {
     reason = std::make_exception_ptr(serialization_error(std::string("cannot store the result: ") + error.what()));
   } catch (...) {

@@ -116,8 +116,8 @@ class staff {
   void watch(int worker);
   [[nodiscard]] std::unique_ptr<spawner> hire_everybody();
   void install_spawner() noexcept;
-  void greet(int worker, process started);
-  void open_reports(int worker);
+  void greet(int worker, process started) noexcept;
+  void open_reports(int worker) noexcept;
   void find_lost() noexcept;
   [[nodiscard]] std::list<death_event> describe_death(int worker, worker_slot& slot);
   void start_failed(const char* why) noexcept;
