@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
+#include <string>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -79,7 +81,7 @@ void leadership::attend_while_open() {
       std::ignore = engine_.wait(manner::attend, steady::time_point::max());
     } catch (const std::system_error& error) {  // what it waits for is lost, and nothing will ever wake it again (H4)
       lock held(mutex_);
-      pool_.give_up(error.what());
+      give_up("", error);
       return;
     } catch (const std::exception&) {  // no memory for logs now: there may be some for them next time
       std::this_thread::sleep_for(pace::attendant_pause);
@@ -95,6 +97,14 @@ void leadership::attend_while_open() {
   }
 }
 
+void leadership::give_up(const char* what, const std::exception& why) noexcept {
+  try {
+    pool_.give_up(std::string(what) + why.what());
+  } catch (const std::bad_alloc&) {
+    pool_.give_up("no memory");  // short enough to need none
+  }
+}
+
 // Leads for as long as no consumer does. False if the pool was closed.
 bool leadership::stand_in(lock& held) {
   int failures = 0;
@@ -104,7 +114,7 @@ bool leadership::stand_in(lock& held) {
       failures = 0;
     } catch (const std::exception& error) {  // out of memory or of descriptors: consumers must not wait for ever
       if (++failures == pace::attendant_tries) {
-        pool_.give_up(std::string("cannot look after the workers: ") + error.what());
+        give_up("cannot look after the workers: ", error);
       }
       held.unlock();
       std::this_thread::sleep_for(pace::attendant_pause);

@@ -31,6 +31,7 @@ bool in_process_engine::wait(manner how, steady::time_point) {
   if (how != manner::lead) return false;
   std::unique_lock held(mutex_);
   if (!work_) return false;
+  worker_.prepare();  // there is nobody else who could give memory back while the results wait for some (A1)
   const auto work = std::exchange(work_, std::nullopt);
   full_.store(false, std::memory_order_relaxed);
   running_ = {work->chunk, worker_.expect(*work), work->count};

@@ -49,10 +49,10 @@ std::list<results_event> local_worker::unsent() {
 
 void local_worker::run(const assignment& work, std::uint32_t number) noexcept {
   const auto outer = this_task;  // engines nest in one thread
-  if (spare_.empty()) try {
-      spare_ = make_results_event();
-    } catch (const std::bad_alloc&) {  // it may not be needed
-    }
+  try {
+    prepare();
+  } catch (const std::bad_alloc&) {  // it may not be needed
+  }
   tasks_head head;
   head.chunk = work.chunk;
   head.first_index = work.first_index;
@@ -66,7 +66,8 @@ void local_worker::run(const assignment& work, std::uint32_t number) noexcept {
 
 void local_worker::deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) {
   std::list<results_event> made;
-  for (;;) {
+  constexpr int enough_tries = 4;  // then these results are lost: what they are can only be said without memory
+  for (int tries = 1;; ++tries) {
     try {
       made = make_results_event();
       auto& part = made.front().part.front();
@@ -75,13 +76,14 @@ void local_worker::deliver(results_head head, std::span<const std::byte> runs, s
       part.attached = std::move(attached);
       break;
     } catch (const std::bad_alloc&) {
-      made = std::exchange(spare_, {});
+      if (tries >= enough_tries) made = std::exchange(spare_, {});
       if (!made.empty()) {
         made.front().part.front().failure = no_memory();
         break;
       }
     }
-    constexpr auto moment = std::chrono::milliseconds(1);  // others have memory to give back
+    if (tries >= enough_tries) deliver_({});  // whoever waits for them has memory to give back, and others have
+    constexpr auto moment = std::chrono::milliseconds(1);
     std::this_thread::sleep_for(moment);
   }
   auto& event = made.front();

@@ -189,6 +189,7 @@ bool processes_engine::wait(manner how, steady::time_point until) {
   if (auto warning = staff_.take_warning(); !warning.empty()) log_delivery::say(severity::warning, warning);
   refresh_levels_if_due();
   until = std::min({until, staff_.deadline(stopping_), next_harvest()});
+  if (!events_.empty() || !deaths_.empty()) until = steady::time_point{};  // of a wait that found no memory for more
   staff_.hear_new_spawner();
   collect(until, how == manner::stand_in);
   harvest_silent();
@@ -207,22 +208,25 @@ bool processes_engine::watch(steady::time_point until) const noexcept try {
   return false;
 }
 
+// The poller tells each thing once: what there was no memory to deal with comes first the next time (A1).
 void processes_engine::collect(steady::time_point until, bool attending) {
-  std::array<readiness, 64> room;
+  if (!undone_.empty()) until = steady::time_point{};
   if (attending && log_delivery::full()) {
     until = std::min<steady::time_point>(until, steady::now() + attendance::rest_while_full);
   } else if (attending) {
     bool logs = false;
+    std::array<readiness, 2> room;
     for (const auto& ready : all_.wait(room, until)) logs |= kind_of(ready) == event_source::attendance;
     if (logs) logs_.drain(steady::time_point{});
     until = steady::time_point{};
   }
-  const auto ready = results_.wait(room, until);
-  // The spawner first: what it says of a worker's start is needed to understand the worker.
-  for (const auto& each : ready) {
-    if (kind_of(each) == event_source::spawner) staff_.hear_spawner();
+  if (undone_.empty()) {
+    const auto ready = results_.wait(ready_, until);
+    // The spawner first: what it says of a worker's start is needed to understand the worker.
+    std::ranges::partition(ready, [](const auto& each) { return kind_of(each) == event_source::spawner; });
+    undone_ = ready;
   }
-  for (const auto& each : ready) hear(each);
+  for (; !undone_.empty(); undone_ = undone_.subspan(1)) hear(undone_.front());
 }
 
 void processes_engine::hear(const readiness& ready) {
@@ -234,6 +238,7 @@ void processes_engine::hear(const readiness& ready) {
       if (ready.readable) receive_from(worker_of(ready));
       break;
     }
+    case event_source::spawner: staff_.hear_spawner(); break;
     case event_source::process: staff_.notice_end(worker_of(ready)); break;
     case event_source::interrupt: interrupt_.clear(); break;
     default: break;

@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
+#include <vector>
 
 namespace lenskit::detail {
 namespace {
@@ -52,22 +54,16 @@ class spawner_life {
     if (flags >= 0) sys::fcntl(control_.get(), F_SETFL, flags | O_ASYNC);
   }
 
-  void serve() {
+  void serve() noexcept {
     be_continued_by_parent();
     tell({.what = control_message::kind::ready, .pid = ::getpid()});
     while (!unheard_) {
-      std::vector<pollfd> watched{{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}, {stops_.get(), POLLIN, 0}};
-      const auto others = watched.size();
-      for (const auto& worker : workers_) watched.push_back({worker.handle.pidfd(), POLLIN, 0});
-      if (sys::poll(watched.data(), watched.size(), milliseconds_until(next_overdue())) < 0) continue;
-      if (watched[1].revents != 0) return;
-      // Deaths first, so that a slot's old worker is reported ended before its new one starts.
-      for (std::size_t i = watched.size(); i-- > others;) {
-        if (watched[i].revents != 0) bury(i - others);
+      try {
+        if (!attend()) return;
+      } catch (const std::bad_alloc&) {  // nothing is lost: it is all asked for again (A1)
+        constexpr int moment_ms = 1;
+        sys::poll(nullptr, 0, moment_ms);
       }
-      if (watched[2].revents != 0) note_stops();
-      end_the_overdue();
-      if (watched[0].revents != 0 && !obey()) return;
     }
   }
 
@@ -96,6 +92,22 @@ class spawner_life {
     steady::time_point overdue_at = steady::time_point::max();  // when it will have been stopped for too long
     bool overdue = false;
   };
+
+  // Waits for news and deals with them; false at the end of the parent or of the connection.
+  bool attend() {
+    watched_.assign({{control_.get(), POLLIN, 0}, {parent_.pidfd(), POLLIN, 0}, {stops_.get(), POLLIN, 0}});
+    const auto others = watched_.size();
+    for (const auto& worker : workers_) watched_.push_back({worker.handle.pidfd(), POLLIN, 0});
+    if (sys::poll(watched_.data(), watched_.size(), milliseconds_until(next_overdue())) < 0) return true;
+    if (watched_[1].revents != 0) return false;
+    // Deaths first, so that a slot's old worker is reported ended before its new one starts.
+    for (std::size_t i = watched_.size(); i-- > others;) {
+      if (watched_[i].revents != 0) bury(i - others);
+    }
+    if (watched_[2].revents != 0) note_stops();
+    end_the_overdue();
+    return watched_[0].revents == 0 || obey();
+  }
 
   void note_stops() noexcept {
     signalfd_siginfo told;
@@ -142,10 +154,15 @@ class spawner_life {
   }
 
   void announce(int slot, pid_t pid) {
+    int error = 0;
     try {
       workers_.push_back({slot, process::open(pid)});
-    } catch (const std::exception&) {  // no handle, no way to watch it: the slot's fork counts as failed
-      const int error = errno;
+    } catch (const std::bad_alloc&) {
+      error = ENOMEM;
+    } catch (const std::exception&) {
+      error = errno;
+    }
+    if (error != 0) {  // no handle, no way to watch it: the slot's fork counts as failed
       ::kill(-pid, SIGKILL);
       ::kill(pid, SIGKILL);
       sys::retry([&]() noexcept { return ::waitpid(pid, nullptr, __WALL); });
@@ -207,17 +224,15 @@ class spawner_life {
   process parent_;
   descriptor stops_;  // tells that a worker may have been stopped; empty where nobody cares
   std::vector<living> workers_;
+  std::vector<pollfd> watched_;
   bool unheard_ = false;  // the parent misses a message
 };
 
 // Until the end of the parent or of the connection.
 void live(void* life_of) {
   auto& life = *static_cast<spawner_life*>(life_of);
-  try {
-    life.serve();
-    life.kill_everybody();
-  } catch (const std::exception&) {  // no memory: the parent sees this process end
-  }
+  life.serve();
+  life.kill_everybody();
   leave_child(0);
 }
 

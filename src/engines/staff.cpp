@@ -47,7 +47,8 @@ staff::seat staff::make_seat(int worker, int spare) {
   auto stream = make_stream();
   auto log = make_pipe();
   if (!descriptors_left(spare, log.second.get())) throw_errno("cannot create a worker's connection", EMFILE);
-  auto slot = std::make_unique<worker_slot>(std::move(stream.first), std::move(log.first), journals_.of(worker));
+  auto reader = std::make_shared<report_reader>(std::move(log.first), worker);
+  auto slot = std::make_unique<worker_slot>(std::move(stream.first), std::move(reader), journals_.of(worker));
   slot->levels_version = inherited_levels_;
   return {std::move(slot), {std::move(stream.second), std::move(log.second)}};
 }
@@ -79,13 +80,13 @@ std::unique_ptr<spawner> staff::hire_everybody() {
 }
 
 // From now on what the worker logs can be heard.
-void staff::open_reports(int worker) {
-  auto& slot = *at(worker);
-  slot.reports = std::make_shared<report_reader>(std::exchange(slot.log_end, descriptor()), slot.pid, worker);
+void staff::open_reports(int worker) noexcept {
+  at(worker)->unmet->belongs_to(at(worker)->pid);
+  at(worker)->reports = std::move(at(worker)->unmet);
 }
 
-// Takes up a worker that runs.
-void staff::greet(int worker, process started) {
+// Takes up a worker that runs. Everything that takes memory was made with its seat: the spawner tells of it once (A1).
+void staff::greet(int worker, process started) noexcept {
   auto& slot = *at(worker);
   slot.pid = started.pid();
   hiring_.failures_in_a_row = 0;
@@ -245,7 +246,7 @@ steady::time_point staff::deadline(bool stopping) const noexcept {
 }
 
 void staff::hear_spawner() {
-  spawner_.unheard = false;
+  spawner_.unheard = true;  // until all of it is
   while (auto news = spawner_->next()) {
     auto* slot = news->slot >= 0 && news->slot < size() ? at(news->slot) : nullptr;
     const bool answers = news->what == spawner_event::kind::started || news->what == spawner_event::kind::failed;
@@ -265,9 +266,11 @@ void staff::hear_spawner() {
       case spawner_event::kind::gone:
         spawner_.gone = true;
         events_.forget(spawner_->fd());
-        return;
+        break;
     }
+    if (spawner_.gone) break;
   }
+  spawner_.unheard = false;
 }
 
 bool staff::meet(int worker) {
@@ -385,12 +388,9 @@ void staff::end_all() noexcept {
   for (int worker = 0; worker < size(); ++worker) {
     auto* slot = at(worker);
     if (slot == nullptr) continue;
-    try {
-      if (slot->log_end) open_reports(worker);  // it has run, but was never heard of
-      logs_.forget(worker);
-      if (slot->reports) slot->reports->finish();
-    } catch (const std::exception&) {  // no memory to read them with
-    }
+    if (slot->unmet) open_reports(worker);  // it has run, but was never heard of
+    logs_.forget(worker);
+    slot->reports->finish();
   }
 }
 

@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -31,6 +32,12 @@ class threads_engine::thread_worker {
         }) {
     queue_.reserve(most_chunks_per_worker);
     thread_ = quiet_thread([this, number] { serve(number); }, thread_role::tasks);
+  }
+  thread_worker(const thread_worker&) = delete;
+  thread_worker& operator=(const thread_worker&) = delete;
+  ~thread_worker() {  // also of one for which there is no place in the pool (A1)
+    stop();
+    join();
   }
 
   [[nodiscard]] int room() const noexcept {
@@ -157,6 +164,7 @@ void threads_engine::deliver(std::list<results_event> results) noexcept {
   bool first = false;
   {
     const std::lock_guard held(results_mutex_);
+    if (results.empty()) starved_ = true;
     first = results_.empty();
     results_.splice(results_.end(), results);
   }
@@ -168,7 +176,8 @@ bool threads_engine::wait(manner how, steady::time_point until) {
   for (const auto& each : threads_) until = std::min(until, each->ask_at());
   std::array<readiness, 1> room;
   const bool news = !poller_.wait(room, until).empty();
-  if (news) wakeup_.clear();
+  rung_ |= news;
+  if (starved_.exchange(false)) throw std::bad_alloc();  // or nobody would learn why no results come (A1)
   for (const auto& each : threads_) {
     if (auto results = each->unsent(now_ns()); !results.empty()) deliver(std::move(results));
   }
@@ -176,6 +185,7 @@ bool threads_engine::wait(manner how, steady::time_point until) {
 }
 
 void threads_engine::report(engine_listener& listener) noexcept {
+  if (std::exchange(rung_, false)) wakeup_.clear();  // not before: the wait may have ended for want of memory (A1)
   std::list<results_event> results;
   {
     const std::lock_guard held(results_mutex_);

@@ -47,8 +47,7 @@ void deliver_what_is_left() {
 
 }  // namespace
 
-delivery_channel::delivery_channel(pid_t pid_of_worker, std::optional<int> worker)
-    : pid(pid_of_worker), replay(std::make_unique<log_replay>(worker)) {}
+delivery_channel::delivery_channel(std::optional<int> worker) : replay(std::make_unique<log_replay>(worker)) {}
 
 delivery_channel::~delivery_channel() = default;
 

@@ -7,8 +7,11 @@
 #include <spdlog/details/console_globals.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
+#include <new>
 #include <thread>
 
 namespace lenskit::detail {
@@ -61,7 +64,9 @@ std::unique_lock<std::mutex> console_within(std::chrono::milliseconds limit) {
 }  // namespace
 
 progress_board& progress_board::instance() {
-  static auto* board = new progress_board;  // bars and sinks may be destroyed after static objects
+  // Never destroyed: bars and sinks may be, after static objects. Not on the heap, which may be full (A1).
+  alignas(progress_board) static std::array<std::byte, sizeof(progress_board)> place;
+  static auto* board = ::new (place.data()) progress_board;
   return *board;
 }
 

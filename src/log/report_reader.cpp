@@ -44,8 +44,8 @@ bool plausible(const fragment_header& header) noexcept {
 
 }  // namespace
 
-report_reader::report_reader(descriptor read_end, pid_t pid, std::optional<int> worker)
-    : pipe_(std::move(read_end)), pid_(pid), channel_(std::make_shared<delivery_channel>(pid, worker)) {
+report_reader::report_reader(descriptor read_end, std::optional<int> worker)
+    : pipe_(std::move(read_end)), channel_(std::make_shared<delivery_channel>(worker)) {
   const int flags = sys::fcntl(pipe_.get(), F_GETFL);
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) sys::fcntl(pipe_.get(), F_SETFL, flags | O_NONBLOCK);
   // More room for bursts; without it, or without the right to it, workers only wait sooner.

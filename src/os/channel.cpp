@@ -110,6 +110,9 @@ bool send_all(int fd, std::span<iovec> parts, std::span<const int> attached) noe
 
 transfer receive_some(int fd, std::span<std::byte> room, blocking mode, std::vector<descriptor>& attached) {
   alignas(cmsghdr) std::array<std::byte, control_bytes> control;
+  // First, because a message that has come cannot be put back (A1).
+  if (attached.capacity() - attached.size() < max_attached)
+    attached.reserve(std::max(attached.size() + max_attached, 2 * attached.capacity()));
   iovec part{room.data(), room.size()};
   msghdr message{};
   message.msg_iov = &part;

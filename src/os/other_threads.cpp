@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/directory.hpp>
 #include <lenskit/detail/os/other_threads.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/os/text_file.hpp>
@@ -5,7 +6,6 @@
 #include <sys/prctl.h>
 
 #include <filesystem>
-#include <system_error>
 
 namespace lenskit::detail {
 namespace {
@@ -17,10 +17,10 @@ constexpr const char* name_of_ours = "lenskit-thread";  // the kernel keeps fift
 std::vector<std::string> names_of_other_threads() {
   std::vector<std::string> names;
   const std::string self = std::to_string(sys::gettid());
-  std::error_code error;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", error)) {
-    if (task.path().filename() == self) continue;
-    auto name = read_text_file(task.path() / "comm").value_or("");
+  const std::filesystem::path tasks("/proc/self/task");
+  for (const auto& task : names_in(tasks).value_or(std::vector<std::string>())) {
+    if (task == self) continue;
+    auto name = read_text_file(tasks / task / "comm").value_or("");
     if (!name.empty() && name.back() == '\n') name.pop_back();
     if (!name.empty() && name != name_of_ours) names.push_back(std::move(name));
   }

@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/directory.hpp>
 #include <lenskit/detail/os/environment.hpp>
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/model_directory.hpp>
@@ -163,8 +164,7 @@ void model_directory::sync() const noexcept {
 
 void model_directory::sweep() const noexcept {
   try {
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-      const auto name = entry.path().filename().string();
+    for (const auto& name : names_in(path_).value_or(std::vector<std::string>())) {
       if (!is_our_name(name)) continue;
       const auto file = open_listed(directory_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
       struct stat status {};

@@ -151,6 +151,7 @@ byte_buffer frame_reader::take_payload() {
 frame frame_reader::close_frame() {
   frame done;
   done.type = header_.type;
+  done.attached.reserve(header_.attachments);  // first, because what has been taken cannot be put back (A1)
   done.payload = take_payload();
   const auto check = cut_ ? cut_->check() : crc32c(done.payload.data(), done.payload.size());
   if (cut_) done.missing = header_.length - done.payload.size();

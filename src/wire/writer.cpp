@@ -41,11 +41,11 @@ void writer::grow(std::size_t more) {
 
 void writer::resize_down(std::size_t bytes) noexcept {
   next_ = begin_ + std::min(bytes, size());
-  while (!attachments_.empty() && attachments_.back().position >= bytes) attachments_.pop_back();
+  while (!attachments_.empty() && attached_at_[attachments_.size() - 1] >= bytes) attachments_.pop_back();
 }
 
 void writer::clear() noexcept {
-  attachments_.clear();
+  drop_attachments();
   if (external_ != nullptr) {
     begin_ = external_;
     end_ = external_ + external_capacity_;
@@ -75,7 +75,7 @@ byte_block writer::release() {
   heap_capacity_ = 0;
   begin_ = next_ = external_;
   end_ = external_ + external_capacity_;
-  attachments_.clear();
+  drop_attachments();
   return block;
 }
 
@@ -85,15 +85,19 @@ void writer::fail_depth() {
 
 void writer::attach(descriptor what) {
   if (!carries_descriptors_) throw persist_error("cannot send a descriptor: this channel carries bytes only");
-  attachments_.push_back({size(), std::move(what)});
+  attached_at_.resize(attachments_.size());  // without a place for one that there was no memory for
+  attached_at_.push_back(size());
+  attachments_.push_back(std::move(what));
 }
 
-std::vector<descriptor> writer::take_attachments() {
-  std::vector<descriptor> taken;
-  taken.reserve(attachments_.size());
-  for (auto& each : attachments_) taken.push_back(std::move(each.what));
+std::vector<descriptor> writer::take_attachments() noexcept {
+  attached_at_.clear();
+  return std::exchange(attachments_, {});
+}
+
+void writer::drop_attachments() noexcept {
   attachments_.clear();
-  return taken;
+  attached_at_.clear();
 }
 
 }  // namespace lenskit::detail

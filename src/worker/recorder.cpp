@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 
 namespace lenskit::detail {
@@ -84,6 +85,7 @@ void recorder::unencodable() {
   try {
     throw;
   } catch (const serialization_error&) {
+  } catch (const std::bad_alloc&) {  // there may be none to say more with
   } catch (const std::exception& error) {
     reason = std::make_exception_ptr(serialization_error(std::string("cannot store the result: ") + error.what()));
   } catch (...) {

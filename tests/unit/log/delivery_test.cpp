@@ -44,7 +44,7 @@ class sleeping_sink final : public spdlog::sinks::base_sink<std::mutex> {
 TEST_CASE("what is posted is delivered in its order, and what it settles is counted") {
   const fresh_loggers loggers;
   auto& delivery = log_delivery::instance();
-  const auto channel = std::make_shared<delivery_channel>(1, std::nullopt);
+  const auto channel = std::make_shared<delivery_channel>(std::nullopt);
   for (int first = 0; first < 1000; first += 10) delivery.post(lines(channel, first, 10));
   delivery.wait_for(*channel, 1000);
   CHECK(channel->delivered == 1000);
@@ -58,7 +58,7 @@ TEST_CASE("R1: a delivery that hangs is waited for a tenth of a second, once, an
   const auto sink = std::make_shared<sleeping_sink>();
   spdlog::default_logger()->sinks() = {sink};
   auto& delivery = log_delivery::instance();
-  const auto channel = std::make_shared<delivery_channel>(1, std::nullopt);
+  const auto channel = std::make_shared<delivery_channel>(std::nullopt);
   sink->ms = 60'000;
   delivery.post(lines(channel, 0, 2));
   const auto start = watch::now();
@@ -84,7 +84,7 @@ TEST_CASE("R1: a delivery that is slow but gets on is waited for half a second")
   spdlog::default_logger()->sinks() = {sink};
   sink->ms = 20;
   auto& delivery = log_delivery::instance();
-  const auto channel = std::make_shared<delivery_channel>(1, std::nullopt);
+  const auto channel = std::make_shared<delivery_channel>(std::nullopt);
   delivery.post(lines(channel, 0, 10));
   delivery.wait_for(*channel, 10);
   CHECK(channel->delivered == 10);
@@ -103,7 +103,7 @@ TEST_CASE("R1: a full queue says so while it is being emptied, and drops when it
   spdlog::default_logger()->sinks() = {sink};
   sink->ms = 60'000;
   auto& delivery = log_delivery::instance();
-  const auto channel = std::make_shared<delivery_channel>(1, std::nullopt);
+  const auto channel = std::make_shared<delivery_channel>(std::nullopt);
   CHECK_FALSE(log_delivery::full());
   for (int i = 0; i < 50; ++i) delivery.post(lines(channel, 0, 1000));
   CHECK(log_delivery::full());
@@ -128,7 +128,7 @@ TEST_CASE("a program that gets no thread has its records delivered by whoever re
     const rlimit room{pages * 4096 + (rlim_t{4} << 20), RLIM_INFINITY};  // less than a stack
     if (::setrlimit(RLIMIT_AS, &room) != 0) return false;
     auto& delivery = log_delivery::instance();
-    const auto channel = std::make_shared<delivery_channel>(1, std::nullopt);
+    const auto channel = std::make_shared<delivery_channel>(std::nullopt);
     delivery.post(lines(channel, 0, 3));
     if (channel->delivered != 0) return false;
     delivery.help();

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -80,6 +81,7 @@ class leadership {
   void leave(lock& held) noexcept;
   void attend_while_open();
   bool stand_in(lock& held);
+  void give_up(const char* what, const std::exception& why) noexcept;
 
   led_pool& pool_;
   worker_engine& engine_;

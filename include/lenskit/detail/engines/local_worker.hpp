@@ -18,7 +18,8 @@ class local_worker final : private result_sink {
  public:
   using receiver = std::function<void(std::list<results_event>)>;
 
-  /// `deliver` takes the results, on the thread that runs the chunk; it must not throw. Throws std::bad_alloc.
+  /// `deliver` takes the results, on the thread that runs the chunk; it must not throw. An empty list says that they
+  /// have to wait for memory. Throws std::bad_alloc.
   local_worker(int index, std::shared_ptr<workplace> place, receiver deliver);
 
   /// Takes note of a chunk to come, in the order of `run`; returns the number of its claim.
@@ -29,6 +30,10 @@ class local_worker final : private result_sink {
   [[nodiscard]] std::uint32_t take_back(std::uint32_t number, std::uint32_t count, std::uint32_t keep) noexcept;
   /// What the running task keeps back; see `harvest`.
   [[nodiscard]] std::list<results_event> unsent();
+  /// Makes what the failure of the next results takes, if it is not there yet. Throws std::bad_alloc.
+  void prepare() {
+    if (spare_.empty()) spare_ = make_results_event();
+  }
   /// Runs a chunk. Throws nothing.
   void run(const assignment& work, std::uint32_t number) noexcept;
 

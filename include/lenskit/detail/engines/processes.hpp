@@ -9,10 +9,12 @@
 #include <lenskit/detail/worker/body.hpp>
 #include <lenskit/detail/worker/journal.hpp>
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <list>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace lenskit::detail {
@@ -66,7 +68,9 @@ class processes_engine final : public worker_engine {
   poller all_;      // that, and what the attendant looks after
   wakeup interrupt_;
   attendance logs_;
-  std::list<results_event> spare_;  // made before a message is taken out of its connection, or it could be lost
+  std::array<readiness, 64> ready_{};
+  std::span<const readiness> undone_{};  // of `ready_`
+  std::list<results_event> spare_;       // made before a message is taken out of its connection, or it could be lost
   std::list<results_event> events_;
   std::list<death_event> deaths_;
   std::atomic<bool> stopping_{false};

@@ -110,7 +110,7 @@ class staff {
     std::unique_ptr<spawner> handle{};
     bool gone = false;
     bool loss_told = false;
-    bool unheard = false;  // it has told of workers while it was made
+    bool unheard = false;  // it has told of something that is not taken up yet
     bool proven = false;   // one of its workers has been ready
 
     explicit operator bool() const noexcept { return handle != nullptr; }
@@ -127,8 +127,8 @@ class staff {
   void watch(int worker);
   [[nodiscard]] std::unique_ptr<spawner> hire_everybody();
   void install_spawner() noexcept;
-  void greet(int worker, process started);
-  void open_reports(int worker);
+  void greet(int worker, process started) noexcept;
+  void open_reports(int worker) noexcept;
   void find_lost() noexcept;
   [[nodiscard]] std::list<death_event> describe_death(int worker, worker_slot& slot);
   void start_failed(const char* why) noexcept;

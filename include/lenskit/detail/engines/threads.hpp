@@ -5,6 +5,7 @@
 #include <lenskit/detail/engines/local_worker.hpp>
 #include <lenskit/detail/os/poller.hpp>
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -39,6 +40,8 @@ class threads_engine final : public worker_engine {
   engine_traits traits_;
   wakeup wakeup_;
   poller poller_;
+  std::atomic<bool> starved_{false};  // a worker has results, and no memory to hand them over
+  bool rung_ = false;                 // the leader's: it has been woken, and has not looked yet for what
   std::mutex results_mutex_;
   std::list<results_event> results_;
   std::vector<std::unique_ptr<thread_worker>> threads_;

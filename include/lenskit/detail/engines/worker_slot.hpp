@@ -17,8 +17,8 @@ namespace lenskit::detail {
 /// One worker, and nothing of the one before it: a replacement is another slot. What several threads touch is atomic or
 /// has its lock here; the rest is the dispatcher's lock's, or the leader's.
 struct worker_slot {
-  worker_slot(descriptor stream, descriptor log, journal_block& block)
-      : link(std::move(stream), block), log_end(std::move(log)) {}
+  worker_slot(descriptor stream, std::shared_ptr<report_reader> reader, journal_block& block)
+      : link(std::move(stream), block), unmet(std::move(reader)) {}
 
   connection link;
   std::atomic<bool> running{false};      // it has been heard of; before, what is sent waits in the connection
@@ -32,7 +32,7 @@ struct worker_slot {
   std::uint64_t levels_version = 0;  // of the logger levels that it knows
 
   // The leader's:
-  descriptor log_end;  // read end, until the pid is known
+  std::shared_ptr<report_reader> unmet;  // what will be `reports` once the pid is known
   std::shared_ptr<report_reader> reports{};
   pid_t pid = -1;
   worker_end end{};

@@ -30,12 +30,12 @@ class log_replay;
 
 /// Where the reports of one worker are delivered.
 struct delivery_channel {
-  delivery_channel(pid_t pid_of_worker, std::optional<int> worker);
+  explicit delivery_channel(std::optional<int> worker);
   ~delivery_channel();
   delivery_channel(const delivery_channel&) = delete;
   delivery_channel& operator=(const delivery_channel&) = delete;
 
-  const pid_t pid;
+  pid_t pid = -1;                            ///< of the worker; set before anything is queued
   std::atomic<std::uint64_t> delivered{0};   ///< reports that are settled: delivered, or known to be lost
   std::atomic<std::uint64_t> awaited{0};     ///< what somebody waits for `delivered` to reach
   const std::unique_ptr<log_replay> replay;  ///< used by whoever delivers

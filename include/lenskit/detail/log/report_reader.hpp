@@ -35,11 +35,15 @@ struct crash_notice {
 /// one warning that names the worker; they never harm the parent.
 class report_reader {
  public:
-  /// `read_end` is made non-blocking. `worker` is the worker's index, if it has one.
-  report_reader(descriptor read_end, pid_t pid, std::optional<int> worker = {});
+  /// `read_end` is made non-blocking. `worker` is the worker's index, if it has one. Made before the worker is: once
+  /// that runs, memory could be short (A1).
+  explicit report_reader(descriptor read_end, std::optional<int> worker = {});
   ~report_reader();
   report_reader(const report_reader&) = delete;
   report_reader& operator=(const report_reader&) = delete;
+
+  /// Whose reports they are. Before anything is read.
+  void belongs_to(pid_t pid) noexcept { pid_ = channel_->pid = pid; }
 
   [[nodiscard]] int fd() const noexcept { return pipe_.get(); }
 
@@ -99,7 +103,7 @@ class report_reader {
   void keep_line(const log_fields& fields, std::string_view name, std::string_view text);
 
   descriptor pipe_;
-  const pid_t pid_;
+  pid_t pid_ = -1;
   const std::shared_ptr<delivery_channel> channel_;
   std::atomic<std::uint64_t> posted_{0};  // reports left to the delivery
   std::atomic<bool> at_end_{false};

@@ -99,19 +99,15 @@ class writer {
 
   /// Sends a descriptor beside the bytes. Throws `persist_error` where the channel cannot carry one.
   void attach(descriptor what);
-  [[nodiscard]] std::vector<descriptor> take_attachments();
+  [[nodiscard]] std::vector<descriptor> take_attachments() noexcept;
   [[nodiscard]] bool has_attachments() const noexcept { return !attachments_.empty(); }
   [[nodiscard]] bool carries_descriptors() const noexcept { return carries_descriptors_; }
   void carry_descriptors(bool can) noexcept { carries_descriptors_ = can; }
 
  private:
-  struct attached {
-    std::size_t position;  // in the bytes, so that undoing a value undoes its attachments
-    descriptor what;
-  };
-
   [[nodiscard]] std::size_t room() const noexcept { return static_cast<std::size_t>(end_ - next_); }
   void grow(std::size_t more);
+  void drop_attachments() noexcept;
 
   std::byte* external_ = nullptr;
   std::size_t external_capacity_ = 0;
@@ -120,7 +116,8 @@ class writer {
   std::byte* begin_ = nullptr;
   std::byte* next_ = nullptr;
   std::byte* end_ = nullptr;
-  std::vector<attached> attachments_;
+  std::vector<descriptor> attachments_;
+  std::vector<std::size_t> attached_at_;  // where in the bytes, so that undoing a value undoes its attachments
   bool carries_descriptors_ = false;
   unsigned depth_ = 0;
 };
