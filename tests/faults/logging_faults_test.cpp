@@ -323,7 +323,8 @@ TEST_CASE("L5: a fragment that is replayed adds nothing to a record") {
   REQUIRE(sys::pipe(ends, 0) == 0);
   const descriptor write_end(ends[1]);
   REQUIRE(::fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) > 0);
-  report_reader reader{descriptor(ends[0]), 99};
+  report_reader reader{descriptor(ends[0])};
+  reader.belongs_to(99);
   // A worker's long record, as its pipe carried it.
   int inner[2];
   REQUIRE(sys::pipe(inner, 0) == 0);

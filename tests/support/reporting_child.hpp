@@ -126,7 +126,8 @@ class reporting_child {
       ::_exit(0);
     }
     REQUIRE(pid_ > 0);
-    reader_ = std::make_unique<detail::report_reader>(std::move(read_end), pid_, worker);
+    reader_ = std::make_unique<detail::report_reader>(std::move(read_end), worker);
+    reader_->belongs_to(pid_);
   }
   ~reporting_child() {
     if (pid_ > 0) {

@@ -23,7 +23,8 @@ struct hand_fed {
     REQUIRE(sys::pipe(ends, 0) == 0);
     write_end = descriptor(ends[1]);
     REQUIRE(::fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) > 0);
-    reader = std::make_unique<report_reader>(descriptor(ends[0]), pid);
+    reader = std::make_unique<report_reader>(descriptor(ends[0]));
+    reader->belongs_to(pid);
   }
   void feed(const std::string& bytes) const {
     REQUIRE(::write(write_end.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
