@@ -282,7 +282,10 @@ TEST_CASE("B5: a fork handler of another library that waits is named within a se
     static std::jthread own([] {  // of that library, and busy
       while (busy) std::this_thread::sleep_for(1ms);
     });
-    pthread_atfork([] { own.join(); }, nullptr, nullptr);
+    const auto wait_for_it = [] {
+      if (own.joinable()) own.join();
+    };
+    pthread_atfork(wait_for_it, nullptr, nullptr);
     const auto begun = std::chrono::steady_clock::now();
     std::string said;
     std::thread reader([&] {
