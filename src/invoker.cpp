@@ -1,9 +1,12 @@
 #include <lenskit/detail/engines/in_process.hpp>
 #include <lenskit/detail/engines/processes.hpp>
 #include <lenskit/detail/engines/threads.hpp>
+#include <lenskit/detail/log/delivery.hpp>
 #include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/crew.hpp>
+#include <lenskit/detail/os/environment.hpp>
 #include <lenskit/detail/os/process.hpp>
+#include <lenskit/detail/os/static_backends.hpp>
 #include <lenskit/detail/os/worker_state.hpp>
 #include <lenskit/invoker.hpp>
 #include <lenskit/proc_count.hpp>
@@ -11,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <stdexcept>
 
 namespace lenskit::detail {
@@ -43,6 +47,19 @@ void check(const invoker_options& options) {
   }
 }
 
+// Its threads in workers are as many as in the program, for each worker (V4).
+void warn_of_static_backend() {
+  static constinit std::atomic<bool> warned{false};
+  const char* const name = static_backend();
+  if (name == nullptr || environment_variable("OPENBLAS_NUM_THREADS") || environment_variable("MKL_NUM_THREADS") ||
+      environment_variable("BLIS_NUM_THREADS") || warned.exchange(true))
+    return;
+  log_delivery::say(severity::warning,
+                    fmt::format("{0} is linked into this program statically, so that its threads cannot be limited in "
+                                "workers: link it as a shared library, or set the variable of its number of threads",
+                                name));
+}
+
 }  // namespace
 
 void refuse_job_count(const std::string& count) {
@@ -73,6 +90,7 @@ std::shared_ptr<dispatcher> start_pool(const pool_plan& plan, const invoker_opti
   switch (plan.engine) {
     case lenskit::engine::threads: engine = std::make_unique<threads_engine>(*place, plan.n_jobs); break;
     case lenskit::engine::processes: {
+      warn_of_static_backend();
       process_options how;
       how.workers = plan.n_jobs;
       how.keeps_time = options.task_timeout.has_value();

@@ -7,6 +7,7 @@
 #include <lenskit/detail/os/child.hpp>
 #include <lenskit/detail/os/errors.hpp>
 #include <lenskit/detail/os/fork_objections.hpp>
+#include <lenskit/detail/os/fork_watch.hpp>
 #include <lenskit/detail/os/orphans.hpp>
 #include <lenskit/detail/os/system.hpp>
 
@@ -63,6 +64,16 @@ spawner_event event_of(received_control received) {
   return event;  // nothing a sane spawner says: treat it as gone
 }
 
+// Null if it has ended, and somebody else has waited for it: its connection tells the rest (P3).
+process open_if_there(pid_t pid) {
+  try {
+    return process::open(pid);
+  } catch (const std::system_error& error) {
+    if (error.code().value() != ESRCH) throw;
+    return {};
+  }
+}
+
 }  // namespace
 
 spawner::spawner(worker_program& program, const std::vector<worker_ends>& seats) {
@@ -101,8 +112,10 @@ void spawner::fork_into(worker_program& program) {
     const signal_shield shield;
     pid = with_loggers_quiet([&] {
       const auto gate = descriptor_gate();
+      fork_watch watch(how.beside_threads);
       const pid_t forked = fork_mortal();
       error = errno;
+      if (forked == 0) watch.forget();
       return forked;
     });
     if (pid == 0) {
@@ -116,7 +129,7 @@ void spawner::fork_into(worker_program& program) {
   looks_asleep_ = 0;
   is_child_ = true;
   try {
-    process_ = process::open(pid);
+    process_ = open_if_there(pid);
   } catch (...) {
     control_.reset();  // ends the spawner
     sys::retry([&]() noexcept { return ::waitpid(pid, nullptr, __WALL); });
@@ -180,11 +193,13 @@ void spawner::take_over(pid_t pid) {
   if (pid == process_.pid()) return;
   // The process that was forked ends at this moment. Gone without a trace, it needs no descriptor any more either.
   constexpr auto moment = 10s;
-  std::ignore = process_.wait_ended(steady::now() + moment);
-  std::ignore = process_.reap();
+  if (process_) {
+    std::ignore = process_.wait_ended(steady::now() + moment);
+    std::ignore = process_.reap();
+  }
   process_ = process();
   is_child_ = false;
-  process_ = process::open(pid);
+  process_ = open_if_there(pid);
   // It holds the other end of the connection. If that is still held, the number was still its own.
   pollfd end{control_.get(), 0, 0};
   if (sys::poll(&end, 1, 0) > 0) process_ = process();

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -271,6 +272,34 @@ TEST_CASE("F10: a user who may have few processes gets a pool or an error", "[no
   }
   CHECK(refused >= 2);  // the program, the spawner and a first worker need one each
   CHECK(limit < 50);
+}
+
+TEST_CASE("B5: a fork handler of another library that waits is named within a second", "[no_tsan]") {
+  CHECK(holds_in_child([] {
+    int ends[2] = {-1, -1};
+    if (pipe(ends) != 0 || dup2(ends[1], STDERR_FILENO) < 0) return false;
+    static std::atomic<bool> busy{true};
+    static std::jthread own([] {  // of that library, and busy
+      while (busy) std::this_thread::sleep_for(1ms);
+    });
+    const auto wait_for_it = [] {
+      if (own.joinable()) own.join();
+    };
+    pthread_atfork(wait_for_it, nullptr, nullptr);
+    const auto begun = std::chrono::steady_clock::now();
+    std::string said;
+    std::thread reader([&] {
+      std::array<char, 4096> text{};
+      const auto got = read(ends[0], text.data(), text.size());
+      if (got > 0 && std::chrono::steady_clock::now() - begun < 1s) said.assign(text.data(), std::size_t(got));
+      busy = false;
+    });
+    const bool works = a_pool_works(2);
+    busy = false;
+    reader.join();
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe").filename();
+    return works && said.find("(pthread_atfork) of " + self) != std::string::npos;
+  }));
 }
 
 #endif

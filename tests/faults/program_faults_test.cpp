@@ -139,6 +139,8 @@ TEST_CASE("B3: a plugin that is unloaded leaves nothing behind that harms later 
   CHECK(status == 0);
 }
 
+TEST_CASE("V4: a BLAS that is linked statically is warned of", "[no_tsan]") { CHECK(run_program("static_blas") == 0); }
+
 TEST_CASE("P3: a program that waits for all its children meets its own, and the pool works on", "[no_tsan]") {
   if (!lenskit::detail::others_bury_orphans()) LENSKIT_SKIP("nobody buries orphans here");
   CHECK(holds_in_child([] {

@@ -1,6 +1,7 @@
 // P3 to P5: whose children are whose, which process a number means, and who buries the dead.
 #include <lenskit/detail/os/process.hpp>
 #include <lenskit/invoker.hpp>
+#include <support/call_faults.hpp>
 #include <support/catch.hpp>
 #include <support/engines.hpp>
 #include <support/in_child.hpp>
@@ -21,11 +22,14 @@
 #include <ranges>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using lenskit::invoker;
 using lenskit::worker_died;
 using lenskit::detail::process;
+using lenskit::detail::sys::call;
+using lenskit::tests::call_faults;
 using lenskit::tests::holds_in_child;
 using lenskit::tests::on;
 using lenskit::tests::shared_counters;
@@ -203,4 +207,19 @@ TEST_CASE("P5: no worker that is replaced and no pool that ends leaves a zombie"
   CHECK(children_of(getpid()) == before);
 }
 
+TEST_CASE("P3: a spawner's first process that another thread buries before it is watched is no failure", "[no_tsan]") {
+  CHECK(holds_in_child([] {
+    const pid_t self = ::getpid();
+    bool first = true;
+    // Where nobody else buries orphans, that process goes on, and there is nothing to bury.
+    const call_faults thief([&](call which) {
+      if (which != call::pidfd_open || ::getpid() != self || !std::exchange(first, false)) return 0;
+      const auto until = std::chrono::steady_clock::now() + 2s;
+      while (::waitpid(-1, nullptr, WNOHANG) == 0 && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(1ms);
+      return 0;
+    });
+    return deaths_are_told_in_full();
+  }));
+}
 #endif

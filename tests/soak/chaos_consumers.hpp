@@ -37,6 +37,8 @@ struct consumer {
 };
 
 const std::vector<consumer>& consumers();
+/// Those of them that do more than read, and what they do.
+const std::vector<consumer>& program_consumers();
 
 /// Reads all outcomes of `of` and judges them.
 void read_all(round& with, call& of);

@@ -188,7 +188,11 @@ class one_run {
     judge_.close(one);
   }
 
-  [[nodiscard]] std::chrono::nanoseconds longest_wait() const { return options_.task_timeout.value_or(0ns) + 2s; }
+  [[nodiscard]] std::chrono::nanoseconds longest_wait() const {
+    // A pool that finds nothing to start a worker with tries again for seconds before it is broken.
+    const auto hopeless = judge_.expects_breakage() ? 4s : 0s;
+    return options_.task_timeout.value_or(0ns) + 2s + hopeless;
+  }
 
   dice lots_;
   const fs::path directory_;

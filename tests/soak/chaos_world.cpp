@@ -3,6 +3,7 @@
 #include "chaos_faults.hpp"
 
 #include <lenskit/detail/os/system.hpp>
+#include <lenskit/invoker.hpp>
 
 #include <spdlog/spdlog.h>
 #include <support/one_processor.hpp>
@@ -22,6 +23,9 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
+#include <memory>
+#include <mutex>
+#include <ranges>
 #include <stdexcept>
 #include <stop_token>
 #include <thread>
@@ -164,6 +168,24 @@ std::shared_ptr<void> broken_sink(dice&) {
   return until([logger] { logger->sinks().pop_back(); });
 }
 
+// A pool in a callback of the library's own thread.
+class mapping_sink final : public spdlog::sinks::base_sink<std::mutex> {
+  void sink_it_(const spdlog::details::log_msg&) override {
+    constexpr int each = 32;  // of the records
+    if (records_++ % each != 0) return;
+    invoker inside(1, [](int m, int x) { return m + x; }, {.n_jobs = 2, .engine = engine::threads});
+    if (inside.map(std::views::iota(0, 3)).collect() != std::vector{1, 2, 3}) std::abort();  // ends the run
+  }
+  void flush_() override {}
+  int records_ = 0;
+};
+
+std::shared_ptr<void> busy_sink(dice&) {
+  const auto logger = spdlog::default_logger();
+  logger->sinks().push_back(std::make_shared<mapping_sink>());
+  return until([logger] { logger->sinks().pop_back(); });
+}
+
 /// Lets system calls of the library fail or come short, in this process and in those forked from it.
 class weather final : public detail::sys::interceptor {
  public:
@@ -283,6 +305,7 @@ const std::vector<world_fault>& world_faults() {
          });
        }},
       {"log sink that throws", broken_sink},
+      {"log sink that uses a pool", busy_sink},
       {"system calls interrupted", [](dice& lots) { return bad_weather(lots, {.interrupts = 3}); }},
       {"transfers of a few bytes", [](dice& lots) { return bad_weather(lots, {.most_bytes = 100}); }},
       {"interrupted and short transfers",
