@@ -31,6 +31,7 @@ constexpr auto longest_patience = 8s;
 // most forks meet one.
 constexpr auto patience_with_locks = 10s;
 constexpr auto look_every = 300us;
+constexpr auto more_each_time = 2ms;
 constexpr int most_in_a_row = 100;
 constexpr int pause_ms = 20;
 
@@ -180,6 +181,11 @@ bool spawner::is_frozen() {
   const auto seen = look_at(process_.pid());
   if (seen.what == sight::state::waits_for_lock) {
     hold_at_forks(seen.futex, seen.has_readers);
+    return true;
+  }
+  // A lock that is just being passed on makes it spin instead.
+  if (process_.processor_time() > may_compute_) {
+    may_compute_ += more_each_time;
     return true;
   }
   constexpr int long_asleep = 60;  // looks: it does nothing that takes so long, unless it has to wait for ever

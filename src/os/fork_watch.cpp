@@ -1,3 +1,4 @@
+#include <lenskit/detail/os/fork_handlers.hpp>
 #include <lenskit/detail/os/fork_watch.hpp>
 #include <lenskit/detail/os/loaded_file.hpp>
 #include <lenskit/detail/os/other_threads.hpp>
@@ -20,7 +21,7 @@
 namespace lenskit::detail {
 namespace {
 
-constexpr auto patience = std::chrono::milliseconds(600);
+constexpr auto patience_with_handlers = std::chrono::milliseconds(600);
 
 bool is_of_the_system(std::string_view file) noexcept {
   constexpr std::array<std::string_view, 6> names{"libc.", "libc-", "ld-linux", "libpthread", "libstdc++", "libgcc"};
@@ -67,7 +68,7 @@ void say(int syscall_file) noexcept try {
 }  // namespace
 
 fork_watch::fork_watch(bool beside_threads) noexcept {
-  if (!beside_threads) return;
+  if (!beside_threads || !others_handle_forks()) return;
   // Opened here: the watcher must not, while another thread forks.
   std::array<char, 64> path{};
   std::snprintf(path.data(), path.size(), "/proc/self/task/%d/syscall", static_cast<int>(sys::gettid()));
@@ -95,7 +96,7 @@ void fork_watch::forget() noexcept {
 void fork_watch::look() noexcept {
   name_thread_of_library();
   std::unique_lock held(mutex_);
-  if (ended_.wait_for(held, patience, [&] { return has_ended_; })) return;
+  if (ended_.wait_for(held, patience_with_handlers, [&] { return has_ended_; })) return;
   held.unlock();
   say(syscall_file_.get());
 }

@@ -61,6 +61,13 @@ std::optional<bool> process::newly_stopped() const noexcept {
   }
 }
 
+std::chrono::nanoseconds process::processor_time() const noexcept {
+  clockid_t clock{};
+  timespec spent{};
+  if (pid_ <= 0 || ::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &spent) != 0) return {};
+  return std::chrono::seconds(spent.tv_sec) + std::chrono::nanoseconds(spent.tv_nsec);
+}
+
 std::optional<exit_status> process::reap() const noexcept {
   siginfo_t info{};
   rusage usage{};

@@ -17,20 +17,20 @@
 namespace lenskit::detail {
 namespace {
 
-using bytes = std::span<const std::byte>;
+using file_bytes = std::span<const std::byte>;
 
 struct known_backend {
   std::string_view function;  // that sets its threads, as OpenBLAS and others are recognised by elsewhere
   const char* name;
 };
-constexpr known_backend known[] = {{"openblas_set_num_threads", "OpenBLAS"},
-                                   {"openblas_set_num_threads64_", "OpenBLAS"},
-                                   {"MKL_Set_Num_Threads", "MKL"},
-                                   {"bli_thread_set_num_threads", "BLIS"}};
+constexpr known_backend known_static[] = {{"openblas_set_num_threads", "OpenBLAS"},
+                                          {"openblas_set_num_threads64_", "OpenBLAS"},
+                                          {"MKL_Set_Num_Threads", "MKL"},
+                                          {"bli_thread_set_num_threads", "BLIS"}};
 
 // `count` things of a file, nothing if it ends before.
 template <class T>
-std::span<const T> part(bytes file, std::size_t at, std::size_t count) noexcept {
+std::span<const T> part(file_bytes file, std::size_t at, std::size_t count) noexcept {
   if (at > file.size() || count > (file.size() - at) / sizeof(T) || at % alignof(T) != 0) return {};
   return {reinterpret_cast<const T*>(file.data() + at), count};
 }
@@ -40,14 +40,14 @@ const char* find_in(std::span<const ElfW(Sym)> symbols, std::span<const char> na
     if (symbol.st_shndx == SHN_UNDEF || (symbol.st_info & 0xF) != STT_FUNC || symbol.st_name >= names.size()) continue;
     const auto rest = names.subspan(symbol.st_name);
     const std::string_view name(rest.data(), ::strnlen(rest.data(), rest.size()));
-    for (const auto& each : known) {
+    for (const auto& each : known_static) {
       if (name == each.function) return each.name;
     }
   }
   return nullptr;
 }
 
-const char* find_in(bytes file) noexcept {
+const char* find_in(file_bytes file) noexcept {
   const auto head = part<ElfW(Ehdr)>(file, 0, 1);
   if (head.empty() || std::memcmp(head[0].e_ident, ELFMAG, SELFMAG) != 0) return nullptr;
   const auto sections = part<ElfW(Shdr)>(file, head[0].e_shoff, head[0].e_shnum);

@@ -14,6 +14,19 @@ namespace {
 // Heap memory that a large result left behind and that is kept for the next one.
 constexpr std::size_t keep_bytes = std::size_t{4} << 20;
 
+// What storing a result threw, as its task's error.
+std::exception_ptr as_serialization_error(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const serialization_error&) {
+    return thrown;
+  } catch (const std::exception& error) {
+    return std::make_exception_ptr(serialization_error(std::string("cannot store the result: ") + error.what()));
+  } catch (...) {
+    return std::make_exception_ptr(serialization_error("cannot store the result: storing it threw no std::exception"));
+  }
+}
+
 }  // namespace
 
 recorder::recorder(journal_block& block, result_sink& sink, recorder_options options)
@@ -83,14 +96,8 @@ void recorder::failure(std::exception_ptr thrown) {
 void recorder::unencodable() {
   std::exception_ptr reason = std::current_exception();
   try {
-    throw;
-  } catch (const serialization_error&) {
-  } catch (const std::bad_alloc&) {  // there may be none to say more with
-  } catch (const std::exception& error) {
-    reason = std::make_exception_ptr(serialization_error(std::string("cannot store the result: ") + error.what()));
-  } catch (...) {
-    reason =
-        std::make_exception_ptr(serialization_error("cannot store the result: storing it threw no std::exception"));
+    reason = as_serialization_error(reason);
+  } catch (const std::bad_alloc&) {  // there is no memory to say more with
   }
   failure(std::move(reason));
 }

@@ -92,6 +92,8 @@ class spawner {
   descriptor control_;
   process process_;
   bool is_ready_ = false;
+  // Of a child that is not ready: it does next to nothing. More each time, in case that was wrong.
+  std::chrono::nanoseconds may_compute_ = std::chrono::milliseconds(20);
   int looks_asleep_ = 0;
   bool is_child_ = true;              // or an orphan, as the host's waitpid(-1) shall not meet it
   std::deque<spawner_event> unread_;  // what came while the first worker was awaited

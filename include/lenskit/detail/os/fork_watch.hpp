@@ -11,7 +11,7 @@ namespace lenskit::detail {
 
 /// Around a fork of the calling thread: if it takes most of a second, a line on stderr says so, and whose handler
 /// (pthread_atfork) it waits for (B5). On stderr, because loggers are kept quiet during a fork. Needs a thread, so it
-/// watches only where there are others: a handler waits for one of those.
+/// watches only where there are others, which a handler may wait for, and a library that has handlers.
 class fork_watch {
  public:
   explicit fork_watch(bool beside_threads) noexcept;

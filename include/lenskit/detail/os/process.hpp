@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <optional>
 
 namespace lenskit::detail {
@@ -32,6 +33,8 @@ class process {
   /// Whether its first thread has ended and others have not, so that it may never end by itself (W2). False where /proc
   /// does not tell.
   [[nodiscard]] bool is_headless() const noexcept;
+  /// What it has computed; 0 if that is not known, or it is gone.
+  [[nodiscard]] std::chrono::nanoseconds processor_time() const noexcept;
   /// Waits until the process has ended; false if it had not by `deadline`.
   [[nodiscard]] bool wait_ended(steady::time_point deadline) const noexcept;
   /// Whether a child was stopped or went on since this was last asked: true and false; nothing if neither.
