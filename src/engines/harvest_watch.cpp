@@ -9,10 +9,6 @@ void harvest_watch::note_given(steady::time_point now) noexcept {
 
 void harvest_watch::note_sent(steady::time_point now) noexcept { due_at_ = now + pace::harvest_after; }
 
-void harvest_watch::look(steady::time_point now, bool has_chunk) noexcept {
-  due_at_ = has_chunk ? now + pace::harvest_after : steady::time_point::max();
-}
-
 bool harvest_watch::wants_proof_of_life() noexcept {
   constexpr unsigned looks_between = 64;
   return ++looks_ % looks_between == 0;

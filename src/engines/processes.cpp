@@ -151,8 +151,10 @@ std::optional<worker_view::activity> processes_engine::progress_of(int worker) c
   seen.chunk = block.chunk.load(std::memory_order_acquire);
   seen.started = block.started.load(std::memory_order_acquire);
   seen.finished = block.claim_in_hand().finished.load(std::memory_order_acquire);
-  if (seen.chunk != 0 && seen.started > seen.finished) return std::nullopt;
-  if (block.held_up.load(std::memory_order_acquire) != 0) return std::nullopt;  // it waits for a reader of its output
+  // Who sends the result of a task is not in it any more, whatever is finished: bytes move, or it has stopped.
+  const bool sends = block.sending.load(std::memory_order_acquire) != 0;
+  if (seen.chunk != 0 && seen.started > seen.finished && !sends) return std::nullopt;
+  if (block.held_up.load(std::memory_order_acquire) != 0) return std::nullopt;  // it waits for who reads what it says
   seen.base = block.base.load(std::memory_order_acquire);
   if (slot == nullptr) return seen;
   seen.bytes_moved = slot->link.bytes_moved();
@@ -329,11 +331,12 @@ void processes_engine::harvest_silent() {
   const auto now = steady::now();
   for (int worker = 0; worker < staff_.size(); ++worker) {
     auto* slot = staff_.at(worker);
-    if (slot == nullptr || !slot->reports || now < slot->harvest.due_at()) continue;
+    if (slot == nullptr || now < slot->harvest.due_at()) continue;
+    slot->harvest.look(now, [&] { return slot->link.unpassed() != 0; });
+    if (!slot->reports) continue;  // it has not been met
     if (slot->harvest.wants_proof_of_life() && slot->handle.is_headless()) staff_.kill(*slot);
     const auto& block = journal_.of(worker);
     const auto chunk = block.chunk.load(std::memory_order_acquire);
-    slot->harvest.look(now, chunk != 0);
     const chunk_position finished{chunk, block.claim_in_hand().finished.load(std::memory_order_acquire)};
     if (chunk == 0 || finished == slot->harvest.done()) continue;
     auto results = harvest(block, worker, slot->pid);

@@ -31,7 +31,6 @@ constexpr auto longest_patience = 8s;
 // most forks meet one.
 constexpr auto patience_with_locks = 10s;
 constexpr auto look_every = 300us;
-constexpr auto more_each_time = 2ms;
 constexpr int most_in_a_row = 100;
 constexpr int pause_ms = 20;
 
@@ -185,7 +184,7 @@ bool spawner::is_frozen() {
   }
   // A lock that is just being passed on makes it spin instead.
   if (process_.processor_time() > may_compute_) {
-    may_compute_ += more_each_time;
+    may_compute_ += may_compute_ / 4;
     return true;
   }
   constexpr int long_asleep = 60;  // looks: it does nothing that takes so long, unless it has to wait for ever

@@ -157,10 +157,10 @@ class spawner_life {
     int error = 0;
     try {
       workers_.push_back({slot, process::open(pid)});
-    } catch (const std::bad_alloc&) {
-      error = ENOMEM;
+    } catch (const std::system_error& failure) {
+      error = failure.code().value();
     } catch (const std::exception&) {
-      error = errno;
+      error = ENOMEM;
     }
     if (error != 0) {  // no handle, no way to watch it: the slot's fork counts as failed
       ::kill(-pid, SIGKILL);

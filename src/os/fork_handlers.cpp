@@ -29,8 +29,9 @@ symbol_tables tables_of(const dl_phdr_info& object) noexcept {
     if (part.p_type != PT_DYNAMIC) continue;
     for (const auto* entry = reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + part.p_vaddr);  // NOLINT
          entry->d_tag != DT_NULL; ++entry) {
-      // The loader has made addresses of them.
-      const auto where = entry->d_un.d_ptr;
+      // The loader has made addresses of them, unless it may not write there.
+      auto where = entry->d_un.d_ptr;
+      if (where < object.dlpi_addr) where += object.dlpi_addr;
       if (entry->d_tag == DT_SYMTAB) found.symbols = reinterpret_cast<const ElfW(Sym)*>(where);       // NOLINT
       if (entry->d_tag == DT_STRTAB) found.names = reinterpret_cast<const char*>(where);              // NOLINT
       if (entry->d_tag == DT_GNU_HASH) found.hashes = reinterpret_cast<const std::uint32_t*>(where);  // NOLINT

@@ -56,13 +56,16 @@ std::uintptr_t stack_of_waiting(int syscall_file) noexcept {
 }
 
 void say(int syscall_file) noexcept try {
+  if (stack_of_waiting(syscall_file) == 0) return;  // it copies a large process
   const auto library = who_waits(syscall_file);
   const auto line = "lenskit: a pool cannot be made yet: fork waits for the handler (pthread_atfork) of " +
                     (library.empty() ? std::string("some library") : library) +
                     ", which may wait for a thread of its own that is busy. Make pools while no thread is inside of "
                     "such a library.\n";
-  sys::write(sys::standard_error, line.data(), line.size());
-} catch (const std::exception&) {  // no memory for it
+  pollfd room{sys::standard_error, POLLOUT, 0};
+  if (sys::poll(&room, 1, 0) == 1)
+    sys::write(sys::standard_error, line.data(), line.size());  // or a reader pauses (H4)
+} catch (const std::exception&) {                               // no memory for it
 }
 
 }  // namespace
@@ -74,6 +77,7 @@ fork_watch::fork_watch(bool beside_threads) noexcept {
   std::snprintf(path.data(), path.size(), "/proc/self/task/%d/syscall", static_cast<int>(sys::gettid()));
   syscall_file_ = descriptor(sys::open(path.data(), O_RDONLY));
   try {
+    state_ = std::make_unique<state>();
     watcher_ = quiet_thread([this] { look(); });
   } catch (const std::exception&) {  // no thread to be had: the fork goes on without
   }
@@ -82,21 +86,22 @@ fork_watch::fork_watch(bool beside_threads) noexcept {
 fork_watch::~fork_watch() {
   if (!watcher_.joinable()) return;
   {
-    const std::lock_guard held(mutex_);
-    has_ended_ = true;
+    const std::lock_guard held(state_->mutex);
+    state_->has_ended = true;
   }
-  ended_.notify_one();
+  state_->ended.notify_one();
   watcher_.join();
 }
 
 void fork_watch::forget() noexcept {
   if (watcher_.joinable()) watcher_.detach();
+  std::ignore = state_.release();  // somebody waits there, for ever: it could not be destroyed
 }
 
 void fork_watch::look() noexcept {
   name_thread_of_library();
-  std::unique_lock held(mutex_);
-  if (ended_.wait_for(held, patience_with_handlers, [&] { return has_ended_; })) return;
+  std::unique_lock held(state_->mutex);
+  if (state_->ended.wait_for(held, patience_with_handlers, [&] { return state_->has_ended; })) return;
   held.unlock();
   say(syscall_file_.get());
 }

@@ -87,11 +87,13 @@ setting_values first_of(const std::vector<setting_values>& sources) {
 }
 
 int given_now(setting key, const resolved_settings* known) {
+  // What the program gave holds, whatever a variable has become.
+  if (known != nullptr && known->arguments[key] != 0) return known->arguments[key];
   const std::string_view wanted = setting_keys[static_cast<std::size_t>(key)].variable;
   const auto variables = settings_of_environment([wanted](const char* name) -> std::optional<std::string> {
     return name == wanted ? environment_variable(name) : std::nullopt;
   });
-  return known != nullptr ? first_of({known->arguments, variables, known->files})[key] : variables[key];
+  return known != nullptr ? first_of({variables, known->files})[key] : variables[key];
 }
 
 resolved_settings resolve_settings(const setting_values& arguments, const setting_values& variables,

@@ -30,9 +30,9 @@ TEST_CASE("a silent worker is looked at 4 ms after it was given something or has
 TEST_CASE("a worker is looked at again and again while it has a chunk, and then when it is given another") {
   d::harvest_watch watch;
   watch.note_given(start);
-  watch.look(start + 4ms, true);
+  watch.look(start + 4ms, [] { return true; });
   CHECK(watch.due_at() == start + 4ms + d::pace::harvest_after);
-  watch.look(start + 8ms, false);
+  watch.look(start + 8ms, [] { return false; });
   CHECK(watch.due_at() == never);
   watch.note_given(start + 1s);
   CHECK(watch.due_at() == start + 1s + d::pace::harvest_after);

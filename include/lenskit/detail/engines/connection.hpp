@@ -75,6 +75,8 @@ class connection {
   [[nodiscard]] bool hears() const noexcept { return incoming_.has_value(); }
   /// Nothing more is to be heard of it.
   void deafen() noexcept { incoming_.reset(); }
+  /// Chunks that the worker has been given and has not left behind. Thread-safe.
+  [[nodiscard]] std::uint32_t unpassed() const noexcept;
   /// Whether a part of a message is on its way, so that the worker waits for whoever moves the rest.
   [[nodiscard]] bool in_transfer() const noexcept { return awaits_room_ || (incoming_ && incoming_->in_the_middle()); }
   /// Bytes that have been moved so far, either way.
@@ -86,7 +88,6 @@ class connection {
     std::uint32_t count = 0;
     bool taken_back = false;  // wholly
   };
-  [[nodiscard]] std::uint32_t unpassed() const noexcept;
   transfer count(transfer moved) noexcept {
     bytes_received_ += moved.bytes;
     return moved;

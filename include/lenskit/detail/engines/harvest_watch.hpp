@@ -27,8 +27,13 @@ class harvest_watch {
   void note_given(steady::time_point now) noexcept;
   /// It has sent something.
   void note_sent(steady::time_point now) noexcept;
-  /// It is looked at. With nothing in hand it sends by itself: it is looked at again once it has been given something.
-  void look(steady::time_point now, bool has_chunk) noexcept;
+  /// It is looked at. Without a chunk it sends by itself: it is looked at again once it has been given something. Asks
+  /// `has_chunk()` when `note_given` can no longer take this look for one to come.
+  template <class HasChunk>
+  void look(steady::time_point now, HasChunk&& has_chunk) noexcept {
+    due_at_ = steady::time_point::max();
+    if (has_chunk()) note_sent(now);
+  }
   /// To be asked at each look: now and then, whether it is alive at all is to be looked at as well.
   [[nodiscard]] bool wants_proof_of_life() noexcept;
 

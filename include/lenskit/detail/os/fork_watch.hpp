@@ -4,6 +4,7 @@
 #include <lenskit/detail/os/descriptor.hpp>
 
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -24,9 +25,12 @@ class fork_watch {
  private:
   void look() noexcept;
 
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  bool has_ended_ = false;
+  struct state {
+    std::mutex mutex{};
+    std::condition_variable ended{};
+    bool has_ended = false;
+  };
+  std::unique_ptr<state> state_;
   descriptor syscall_file_;  // of the thread that forks
   std::thread watcher_;
 };

@@ -29,7 +29,8 @@ enum class function_route {
 // look at, and what it captures may be references; a class that is closed like this has an author who answers for it.
 template <class T>
 consteval bool is_closure() {
-  return std::string_view(__PRETTY_FUNCTION__).find("lambda") != std::string_view::npos;
+  constexpr std::string_view name = __PRETTY_FUNCTION__;  // as GCC and Clang call them
+  return name.find("<lambda") != std::string_view::npos || name.find("(lambda at") != std::string_view::npos;
 }
 
 template <class Fn>

@@ -12,7 +12,7 @@ enum class code_kind : std::uint32_t {
 };
 
 /// Means the same in every process forked from this program, and in every process that has started from the same
-/// executable and libraries.
+/// executable and libraries, and loaded no plugins, or the same in the same order.
 using code_id = std::uint32_t;
 
 /// As a pointer to any function.

@@ -34,7 +34,7 @@ struct written_runs {
   /// Another chunk is taken in hand: there are none.
   void begin() noexcept;
   void open(std::uint32_t at, std::uint32_t position) noexcept {
-    open_position.store(position, std::memory_order_relaxed);
+    open_position.store(position, std::memory_order_release);
     open_at.store(at, std::memory_order_release);
   }
   void close() noexcept { open_at.store(seen_runs::none, std::memory_order_release); }
