@@ -61,38 +61,50 @@ void local_worker::run(const assignment& work, std::uint32_t number) noexcept {
   head.send_every_us = work.send_every_us;
   recorder_.begin(head, work.plan->seed);
   run_chunk(*place_, work.plan->body, work.argument_bytes, recorder_);
+  hand_over(lost_);
   this_task = outer;
 }
 
 void local_worker::deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) {
-  std::list<results_event> made;
   constexpr int enough_tries = 4;  // then these results are lost: what they are can only be said without memory
   for (int tries = 1;; ++tries) {
     try {
-      made = make_results_event();
+      prepare();  // first: without memory there must be something to say so with
+      auto made = make_results_event();
       auto& part = made.front().part.front();
       part.payload = byte_buffer(runs.size());
       std::memcpy(part.payload.data(), runs.data(), runs.size());
       part.attached = std::move(attached);
-      break;
+      made.front().head = head;
+      hand_over(lost_);
+      return hand_over(made);
     } catch (const std::bad_alloc&) {
-      if (tries >= enough_tries) made = std::exchange(spare_, {});
-      if (!made.empty()) {
-        made.front().part.front().failure = no_memory();
-        break;
-      }
+      if (tries >= enough_tries && (!lost_.empty() || !spare_.empty())) return lose(head);
     }
     if (tries >= enough_tries) deliver_({});  // whoever waits for them has memory to give back, and others have
     constexpr auto moment = std::chrono::milliseconds(1);
     std::this_thread::sleep_for(moment);
   }
+}
+
+// What is lost in a row is told of at once, when there is memory again or the chunk is over: so one event is enough.
+void local_worker::lose(const results_head& head) noexcept {
+  if (!lost_.empty()) {
+    lost_.front().head.count += head.count;
+    return;
+  }
+  lost_ = std::exchange(spare_, {});
+  lost_.front().head = head;
+  lost_.front().part.front().failure = no_memory();
+}
+
+void local_worker::hand_over(std::list<results_event>& made) {
+  if (made.empty()) return;
   auto& event = made.front();
   event.worker = index_;
-  event.head = head;
-  auto& part = event.part.front();
-  part.count = head.count;
-  part.worker_pid = sys::getpid();
-  deliver_(std::move(made));
+  event.part.front().count = event.head.count;
+  event.part.front().worker_pid = sys::getpid();
+  deliver_(std::exchange(made, {}));
 }
 
 }  // namespace lenskit::detail

@@ -42,10 +42,9 @@ std::uintptr_t stack_of_waiting(int syscall_file) noexcept {
 
 // The library that has called the one of the system in which the thread waits: the first behind it on its stack, which
 // stays as it is meanwhile. Empty if that cannot be found.
-[[gnu::no_sanitize_address]] std::string who_waits(int syscall_file) {
+[[gnu::no_sanitize_address]] std::string who_waits(std::uintptr_t stack) {
   constexpr int most_words = 512;
-  const auto* word = reinterpret_cast<const std::uintptr_t*>(stack_of_waiting(syscall_file));  // NOLINT
-  if (word == nullptr) return {};
+  const auto* word = reinterpret_cast<const std::uintptr_t*>(stack);  // NOLINT
   for (const auto* end = word + most_words; word != end; ++word) {
     const auto file = find_loaded_file(*word);
     if (!file) continue;
@@ -56,8 +55,9 @@ std::uintptr_t stack_of_waiting(int syscall_file) noexcept {
 }
 
 void say(int syscall_file) noexcept try {
-  if (stack_of_waiting(syscall_file) == 0) return;  // it copies a large process
-  const auto library = who_waits(syscall_file);
+  const auto stack = stack_of_waiting(syscall_file);
+  if (stack == 0) return;  // it copies a large process
+  const auto library = who_waits(stack);
   const auto line = "lenskit: a pool cannot be made yet: fork waits for the handler (pthread_atfork) of " +
                     (library.empty() ? std::string("some library") : library) +
                     ", which may wait for a thread of its own that is busy. Make pools while no thread is inside of "

@@ -39,13 +39,16 @@ class local_worker final : private result_sink {
 
  private:
   void deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) override;
+  void lose(const results_head& head) noexcept;
+  void hand_over(std::list<results_event>& made);
 
   const int index_;
   std::shared_ptr<workplace> place_;
   receiver deliver_;
   std::unique_ptr<journal_block> block_;
   std::mutex sending_;
-  std::list<results_event> spare_;  // so that results which there is no memory for can be called lost
+  std::list<results_event> spare_;   // so that results which there is no memory for can be called lost
+  std::list<results_event> lost_{};  // those that were, in a row
   recorder recorder_;
   std::uint32_t expected_ = 0;
 };
