@@ -1,5 +1,6 @@
 // Every allocation of a pool's life may fail: std::bad_alloc where it is asked for, or that task's failure; nothing is
 // lost, shifted, aborted, left hanging or left behind, and the pool works on (G17).
+// Not with sanitizers: these tests have an operator new of their own, and take minutes there.
 #include <lenskit/invoker.hpp>
 #include <lenskit/persist.hpp>
 
@@ -199,42 +200,43 @@ void check_local(const std::string& name, lenskit::engine where) {
 
 }  // namespace
 
-TEST_CASE("A1: a failed allocation of a pool in process costs nothing else", "[faults]") {
+TEST_CASE("A1: a failed allocation of a pool in process costs nothing else", "[faults][no_tsan][no_asan]") {
   check_local("in_process", engine::in_process);
 }
 
-TEST_CASE("A1: a failed allocation of a pool of threads costs nothing else", "[faults]") {
+TEST_CASE("A1: a failed allocation of a pool of threads costs nothing else", "[faults][no_tsan][no_asan]") {
   check_local("threads", engine::threads);
 }
 
-TEST_CASE("A1: a failed allocation of a pool of processes costs nothing else", "[faults][no_tsan]") {
+TEST_CASE("A1: a failed allocation of a pool of processes costs nothing else", "[faults][no_tsan][no_asan]") {
   check({.name = "processes, values"}, life_with(engine::processes, map_form::values), 20);
   check({.name = "processes, completed"}, life_with(engine::processes, map_form::completed), 20);
   check({.name = "processes, abandoned"}, abandoned_life(engine::processes, {}), 20);
 }
 
-TEST_CASE("A1: a failed allocation beside records and failures of workers costs nothing else", "[faults][no_tsan]") {
+TEST_CASE("A1: a failed allocation beside records and failures of workers costs nothing else",
+          "[faults][no_tsan][no_asan]") {
   check({.name = "processes, busy"}, busy_life(engine::processes, {.throws = true}), 20);
   check({.name = "processes, models"}, life_of_models(engine::processes, {}), 20);
 }
 
-TEST_CASE("A1: a failed allocation beside deaths costs nothing else", "[faults][no_tsan]") {
+TEST_CASE("A1: a failed allocation beside deaths costs nothing else", "[faults][no_tsan][no_asan]") {
   check({.name = "processes, deaths"}, deadly_life({.dies = true}), 20);
 }
 
-TEST_CASE("A1: a failed allocation of storing a model costs nothing else", "[faults][no_tsan]") {
+TEST_CASE("A1: a failed allocation of storing a model costs nothing else", "[faults][no_tsan][no_asan]") {
   check({.name = "shm"}, life_of_stored(lenskit::persist_method::shm), 20);
   check({.name = "file"}, life_of_stored(lenskit::persist_method::file), 20);
   check({.name = "inherit"}, life_of_stored(lenskit::persist_method::inherit), 20);
 }
 
-TEST_CASE("A1: a failed allocation of a call in a subprocess costs nothing else", "[faults][no_tsan]") {
+TEST_CASE("A1: a failed allocation of a call in a subprocess costs nothing else", "[faults][no_tsan][no_asan]") {
   check({.name = "run_sp"}, life_of_subprocess({}), 20);
   check({.name = "run_sp, subprocess", .whose = allocations_of::descendants}, life_of_subprocess({.others_die = true}),
         20);
 }
 
-TEST_CASE("A1: a failed allocation of a worker or the spawner costs one task at most", "[faults][no_tsan]") {
+TEST_CASE("A1: a failed allocation of a worker or the spawner costs one task at most", "[faults][no_tsan][no_asan]") {
   const auto whose = allocations_of::descendants;
   const excuses may{.others_die = true};
   check({.name = "descendants, values", .whose = whose}, life_with(engine::processes, map_form::completed, may), 20);
@@ -244,7 +246,7 @@ TEST_CASE("A1: a failed allocation of a worker or the spawner costs one task at 
   check({.name = "descendants, models", .whose = whose}, life_of_models(engine::processes, may), 20);
 }
 
-TEST_CASE("A1: memory that is gone for a while costs nothing else", "[faults][no_tsan]") {
+TEST_CASE("A1: memory that is gone for a while costs nothing else", "[faults][no_tsan][no_asan]") {
   const auto kind = allocation_fault::kind::from_then_on;
   constexpr long step = 3;
   const excuses may{.lasts = true};
