@@ -99,6 +99,7 @@ class one_run {
     if (!world) return nullptr;
     struck(kind_of(fault.name));
     if (fault.breaks) judge_.expect_breakage();
+    seeds_are_known_ = !fault.maps;
     return world;
   }
 
@@ -154,7 +155,7 @@ class one_run {
     const auto& style = lots_.pick(consumers());
     first.about = second.about = describe(style.name);
     const auto seed = lots_.next();
-    if (!style.concurrent) {
+    if (seeds_are_known_ && !style.concurrent) {
       const auto foretold = foretell_lots(seed, {first.items.size(), second.items.size()});
       first.lots = foretold[0];
       second.lots = foretold[1];
@@ -203,6 +204,7 @@ class one_run {
   std::stop_source stop_;
   std::unique_ptr<pool> workers_;
   std::uint32_t next_call_ = 0;
+  bool seeds_are_known_ = true;
   std::set<std::string> before_;
 };
 

@@ -305,7 +305,7 @@ const std::vector<world_fault>& world_faults() {
          });
        }},
       {"log sink that throws", broken_sink},
-      {"log sink that uses a pool", busy_sink},
+      {.name = "log sink that uses a pool", .begin = busy_sink, .maps = true},
       {"system calls interrupted", [](dice& lots) { return bad_weather(lots, {.interrupts = 3}); }},
       {"transfers of a few bytes", [](dice& lots) { return bad_weather(lots, {.most_bytes = 100}); }},
       {"interrupted and short transfers",

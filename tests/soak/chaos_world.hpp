@@ -15,6 +15,7 @@ struct world_fault {
   /// Begins it; what it returns ends it when it is destroyed.
   std::shared_ptr<void> (*begin)(dice&);
   bool breaks = false;  ///< pools may break of it, if they say so
+  bool maps = false;    ///< makes map calls at any time: nobody can say which seed is the next call's
 };
 
 const std::vector<world_fault>& world_faults();
