@@ -69,7 +69,7 @@ value try_engine(lenskit::engine engine, const char* name, const patient& model,
   } catch (const settings_error& error) {
     return value::table{{"works", false}, {"error", error.what()}};  // one problem, found with the settings
   } catch (const std::exception& error) {
-    found.problems.push_back(fmt::format("the engine {} does not work: {}", name, error.what()));
+    found.problems.push_back({fmt::format("the engine {} does not work: {}", name, error.what())});
     return value::table{{"works", false}, {"error", error.what()}};
   }
 }

@@ -57,8 +57,12 @@ std::string try_sealed_memfd() {
 value examine_kernel(findings& found) {
   const auto pidfd = try_pidfd();
   const auto memfd = try_sealed_memfd();
-  if (!pidfd.empty()) found.problems.push_back("cannot watch processes (pidfd_open): " + pidfd);
-  if (!memfd.empty()) found.problems.push_back("cannot share memory (memfd_create): " + memfd);
+  if (!pidfd.empty())
+    found.problems.push_back({"cannot watch processes (pidfd_open): " + pidfd,
+                              "a kernel from 5.3 on, and a container that does not forbid the call"});
+  if (!memfd.empty())
+    found.problems.push_back({"cannot share memory (memfd_create): " + memfd,
+                              "a container that does not forbid the call, or export LK_TEMP_DIR=DIRECTORY for files"});
   rlimit files{};
   rlimit processes{};
   const auto limit = [](rlim_t number) { return number == RLIM_INFINITY ? value("unlimited") : value(number); };

@@ -49,7 +49,8 @@ value::list files_without_owner() {
   return files;
 }
 
-// A pool's processes are named after what they are; without their parent they should end within a second.
+// A pool's processes are named after what they are; without their parent they should end within a second. One that has
+// ended and waits for process 1 to notice is nobody's trouble.
 value::list processes_without_parent() {
   value::list processes;
   std::error_code error;
@@ -66,7 +67,8 @@ value::list processes_without_parent() {
     std::istringstream rest(line.substr(close + 1));
     std::string state;
     int parent = 0;
-    if (name.starts_with("lenskit-") && name != "lenskit-doctor" && rest >> state >> parent && parent == 1)
+    if (name.starts_with("lenskit-") && name != "lenskit-doctor" && rest >> state >> parent && state != "Z" &&
+        parent == 1)
       processes.emplace_back(fmt::format("{} {}", pid, name));
   }
   return processes;
@@ -78,9 +80,11 @@ value examine_leftovers(findings& found) {
   auto files = files_without_owner();
   auto processes = processes_without_parent();
   if (!files.empty())
-    found.warnings.push_back(
-        fmt::format("{} model files were left over; the next model in their directory removes them", files.size()));
-  if (!processes.empty()) found.warnings.push_back(fmt::format("{} processes were left over", processes.size()));
+    found.warnings.push_back({fmt::format("{} model files were left over", files.size()),
+                              "nothing: the next model in their directory removes them"});
+  if (!processes.empty())
+    found.warnings.push_back({fmt::format("{} processes were left over", processes.size()),
+                              "lenskit-doctor --all lists them; kill -KILL those that stay"});
   return value::table{{"files", std::move(files)}, {"processes", std::move(processes)}};
 }
 

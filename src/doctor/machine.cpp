@@ -70,9 +70,13 @@ value examine_cpus(findings& found) {
   cpus.emplace_back("because_of", count.reason);
   try {
     const int workers = proc_count({.max_default = 4});
-    cpus.emplace_back("workers", workers);
+    cpus.emplace_back("workers",
+                      value(workers).shown_as(fmt::format("{} a pool, if neither n_jobs nor LK_NUM_PROCS says "
+                                                          "otherwise: half of the CPUs, 4 at most",
+                                                          workers)));
     if (workers > count.chosen)
-      found.warnings.push_back(fmt::format("an invoker has {} workers on {} CPUs by default", workers, count.chosen));
+      found.warnings.push_back({fmt::format("an invoker has {} workers on {} CPUs by default", workers, count.chosen),
+                                "a smaller LK_NUM_PROCS or num_procs"});
   } catch (const std::exception&) {
     // a bad variable is found by the settings
   }
@@ -89,14 +93,16 @@ value examine_memory(findings& found) {
     memory.emplace_back("model_room", value::bytes(left->bytes));
     memory.emplace_back("limited_by", left->where);
     if (left->bytes < little)
-      found.warnings.push_back(fmt::format("there are only {} MiB of memory for models", left->bytes >> 20));
+      found.warnings.push_back(
+          {fmt::format("there are only {} MiB of memory for models", left->bytes >> 20),
+           fmt::format("more room in {}, or export LK_TEMP_DIR=DIRECTORY for files", left->where)});
   }
   return memory;
 }
 
 value examine_storage(findings& found) {
   const auto shm = examine_directory("/dev/shm");
-  if (!shm.error.empty()) found.warnings.push_back("/dev/shm: " + shm.error);
+  if (!shm.error.empty()) found.warnings.push_back({"/dev/shm: " + shm.error});
 
   const auto chosen = detail::chosen_model_directory();
   value::table storage{{"dev_shm", shm.shown}, {"lk_temp_dir", chosen ? value(chosen->string()) : value()}};
@@ -105,13 +111,14 @@ value examine_storage(findings& found) {
     const auto models = examine_directory(path);
     storage.emplace_back("model_files", models.shown);
     if (!models.error.empty()) {
-      found.problems.push_back(fmt::format("{} {} for model files: {}", chosen ? "LK_TEMP_DIR" : "the directory",
-                                           path.string(), models.error));
+      found.problems.push_back({fmt::format("{} {} for model files: {}", chosen ? "LK_TEMP_DIR" : "the directory",
+                                            path.string(), models.error),
+                                "export LK_TEMP_DIR=DIRECTORY, one that you may write to"});
       return storage;
     }
     (void)detail::model_directory(path);  // refuses what a stranger could tamper with
   } catch (const std::exception& error) {
-    found.problems.emplace_back(error.what());
+    found.problems.push_back({error.what(), "export LK_TEMP_DIR=DIRECTORY, one that only you may write to"});
   }
   return storage;
 }

@@ -29,7 +29,7 @@ configuration read_configuration(findings& found) {
   const auto root = locate_configuration_root();
   if (!root) return result;
   result.directory = root->string();
-  const auto warn = [&found](const std::string& text) { found.warnings.push_back(text); };
+  const auto warn = [&found](const std::string& text) { found.warnings.push_back({text}); };
   const auto local = detail::read_config_file(*root / "lenskit.local.toml", warn);
   const auto shared = detail::read_config_file(*root / "lenskit.toml", warn);
   result.values = detail::first_of({local.parallel, shared.parallel});
@@ -57,11 +57,11 @@ value examine_settings(findings& found) {
     settings.emplace_back("random_seed", configured.seed);
     settings.emplace_back("total_threads", resolved.settings.total_threads());
     if (resolved.settings.num_procs > resolved.settings.num_cpus)
-      found.warnings.push_back(fmt::format("num_procs is {}, but there are {} CPUs", resolved.settings.num_procs,
-                                           resolved.settings.num_cpus));
+      found.warnings.push_back({fmt::format("num_procs is {}, but there are {} CPUs", resolved.settings.num_procs,
+                                            resolved.settings.num_cpus)});
     return settings;
   } catch (const std::exception& error) {
-    found.problems.emplace_back(error.what());
+    found.problems.push_back({error.what()});
     return value::table{{"error", error.what()}};
   }
 }

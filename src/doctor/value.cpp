@@ -1,29 +1,37 @@
 #include "value.hpp"
 
+#include <boost/nowide/utf/utf.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <ostream>
 
 namespace lenskit::doctor {
 namespace {
 
-// Paths and variables may hold any bytes; those beyond ASCII are written as if they were Latin-1, so that the result is
+// Paths and variables may hold any bytes: what is no UTF-8 is written as if it were Latin-1, so that the result is
 // always valid JSON.
 std::string quoted(const std::string& text) {
+  namespace utf = boost::nowide::utf;
   std::string json(1, '"');
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      json.push_back('\\');
-      json.push_back(c);
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      json.append(fmt::format("\\u{:04x}", byte));
-    } else {
-      json.push_back(c);
+  for (auto at = text.begin(); at != text.end();) {
+    auto behind = at;
+    const auto code = utf::utf_traits<char>::decode(behind, text.end());
+    if (!utf::is_valid_codepoint(code)) {
+      json.append(fmt::format("\\u{:04x}", static_cast<unsigned char>(*at++)));
+      continue;
     }
+    if (*at == '"' || *at == '\\') json.push_back('\\');
+    if (code < 0x20 || code == 0x7f) {
+      json.append(fmt::format("\\u{:04x}", static_cast<std::uint32_t>(code)));
+    } else {
+      json.append(at, behind);
+    }
+    at = behind;
   }
   json.push_back('"');
   return json;

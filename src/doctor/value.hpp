@@ -52,10 +52,16 @@ class value {
   std::string shown_{};              // instead of all this, in text
 };
 
+/// Something that is not as it should be, and what to do about it.
+struct finding {
+  std::string what;
+  std::string remedy{};  ///< what to type or to ask for; empty if there is nothing
+};
+
 /// What the examination ends with.
 struct findings {
-  std::vector<std::string> problems{};  // something does not work; the exit code is 1
-  std::vector<std::string> warnings{};  // something could be better
+  std::vector<finding> problems{};  ///< something does not work; the exit code is 1
+  std::vector<finding> warnings{};  ///< something could be better
 };
 
 }  // namespace lenskit::doctor

@@ -106,7 +106,7 @@ class threads_engine::thread_worker {
       running_ = {};
       silent_since_ = 0;
       changed_.wait(held, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
+      if (stopping_) break;
       const bool was_full = room_left() == 0;
       running_ = std::move(queue_.front());
       queue_.erase(queue_.begin());
@@ -118,6 +118,7 @@ class threads_engine::thread_worker {
       if (was_full)
         owner_.wakeup_.raise();  // if the chunk had been taken back, no result of it says that there is room
     }
+    worker_.leave_place();
   }
 
   threads_engine& owner_;

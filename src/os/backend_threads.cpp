@@ -50,6 +50,13 @@ std::vector<backend_library> usable_backends() {
   return find_backends();
 }
 
+std::vector<backend_report> reports_of(const std::vector<backend_library>& libraries) {
+  std::vector<backend_report> reports;
+  for (const auto& library : libraries)
+    reports.push_back({library.kind, library.path, library.version_text(), library.threads()});
+  return reports;
+}
+
 }  // namespace
 
 const char* name(backend_kind kind) noexcept {
@@ -63,12 +70,9 @@ const char* name(backend_kind kind) noexcept {
   return "unknown";
 }
 
-std::vector<backend_report> loaded_backends() {
-  std::vector<backend_report> reports;
-  for (const auto& library : usable_backends())
-    reports.push_back({library.kind, library.path, library.version_text(), library.threads()});
-  return reports;
-}
+std::vector<backend_report> loaded_backends() { return reports_of(usable_backends()); }
+
+std::vector<backend_report> backends_found_anew() { return reports_of(find_backends()); }
 
 std::vector<backend_setting> set_backends(int threads, backend_api which) {
   std::vector<backend_setting> before;

@@ -1,11 +1,20 @@
 #include <lenskit/invoker.hpp>
 #include <support/catch.hpp>
 #include <support/engines.hpp>
+#include <support/file_tree.hpp>
 
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <memory>
+#include <ranges>
 #include <set>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 using lenskit::invoker;
@@ -25,6 +34,40 @@ struct numbering {
   int calls = 0;
   int operator()(int, int) { return ++calls; }
 };
+
+// Writes a line a task into a file of its own, which keeps the last lines in a buffer until it is closed. A copy has
+// none.
+class line_writer {
+ public:
+  explicit line_writer(std::filesystem::path directory) : directory_(std::move(directory)) {}
+  line_writer(line_writer&&) = default;
+  line_writer(const line_writer& other) : directory_(other.directory_) {}
+  line_writer& operator=(line_writer&&) = delete;
+  line_writer& operator=(const line_writer&) = delete;
+  ~line_writer() = default;
+
+  int operator()(int, int x) {
+    if (!file_) {
+      const auto name = std::to_string(::getpid()) + "." + std::to_string(reinterpret_cast<std::uintptr_t>(this));
+      file_ = std::make_unique<std::ofstream>(directory_ / name);
+    }
+    *file_ << "task " << x << '\n';
+    return x;
+  }
+
+ private:
+  std::filesystem::path directory_;
+  std::unique_ptr<std::ofstream> file_;
+};
+
+std::set<std::string> lines_in(const std::filesystem::path& directory) {
+  std::set<std::string> lines;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) lines.insert(line);
+  }
+  return lines;
+}
 
 const std::vector inputs{1, 2, 3, 4, 5, 6};
 
@@ -79,6 +122,20 @@ TEST_CASE("the state of the function is kept from task to task, and each worker 
     CHECK(seen.count(number) <= seen.count(1));
     CHECK((number == 1 || seen.contains(number - 1)));
   }
+}
+
+TEST_CASE("V3: what the function of each worker holds is closed when the pool ends, whichever way it does") {
+  ON_EVERY_ENGINE(engine);
+  const bool shuts_down = GENERATE(false, true);
+  constexpr int count = 10'000;
+  const lenskit::tests::file_tree files;
+  {
+    invoker inv(0, line_writer(files.root()), on(engine));
+    CHECK(inv.map(std::views::iota(0, count)).collect().size() == count);
+    if (shuts_down) inv.shutdown();
+    if (shuts_down) CHECK(lines_in(files.root()).size() == count);
+  }
+  CHECK(lines_in(files.root()).size() == count);
 }
 
 TEST_CASE("a generic function takes arguments of several types on one invoker") {

@@ -2,14 +2,16 @@
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 DOCTOR = None
-SECTIONS = ["build", "cpus", "memory", "storage", "kernel", "backends", "settings", "variables", "leftovers", "engines",
-            "warnings", "problems", "healthy"]
+SECTIONS = ["build", "cpus", "memory", "storage", "kernel", "backends", "settings", "variables", "leftovers", "engines"]
+VERDICT = ["schema", "healthy", "problems", "warnings"]
 
 
 class Doctor(unittest.TestCase):
@@ -19,11 +21,13 @@ class Doctor(unittest.TestCase):
         (self.path / "pyproject.toml").touch()  # ends the search for a configuration
         self.addCleanup(self.directory.cleanup)
 
-    def run_doctor(self, *arguments, **variables):
+    def run_doctor(self, *arguments, limit=None, **variables):
+        """`limit`: the bytes of address space that it may have."""
         clean = {k: v for k, v in os.environ.items()
                  if not k.startswith(("LK_", "SLURM_", "OMP_")) and not k.endswith("_NUM_THREADS")}
         return subprocess.run([DOCTOR, *arguments], env={**clean, **variables}, cwd=self.path, text=True,
-                              capture_output=True, timeout=60)
+                              capture_output=True, timeout=60, encoding="utf-8",
+                              preexec_fn=limit and (lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))))
 
     def report(self, **variables):
         done = self.run_doctor("--json", **variables)
@@ -34,7 +38,8 @@ class Doctor(unittest.TestCase):
 
     def test_a_healthy_machine(self):
         report = self.report()
-        self.assertEqual(list(report), SECTIONS)
+        self.assertEqual(list(report), VERDICT + SECTIONS)
+        self.assertEqual(report["schema"], 1)
         self.assertEqual(report["problems"], [])
         self.assertGreaterEqual(report["cpus"]["chosen"], 1)
         self.assertLessEqual(report["cpus"]["chosen"], len(os.sched_getaffinity(0)))
@@ -46,10 +51,55 @@ class Doctor(unittest.TestCase):
         self.assertEqual(report["settings"]["num_threads"]["source"], "default")
 
     def test_text_has_the_same_sections(self):
-        done = self.run_doctor()
+        done = self.run_doctor("--all")
         self.assertEqual(done.returncode, 0)
-        sections = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
-        self.assertEqual(sections, SECTIONS)
+        lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+        self.assertIn("works on this machine", lines[0])
+        self.assertEqual([line.split()[0] for line in lines[-len(SECTIONS):]], SECTIONS)
+
+    def test_O3_the_verdict_and_what_helps_come_first_and_on_one_screen(self):
+        done = self.run_doctor(LK_TEMP_DIR=str(self.path / "none"))
+        self.assertEqual(done.returncode, 1)
+        lines = done.stdout.splitlines()
+        self.assertIn("does not work as it should", lines[0])
+        self.assertEqual(lines[1], "problems")
+        self.assertTrue(any("LK_TEMP_DIR" in line for line in lines[2:6]))
+        self.assertTrue(any("what helps: export LK_TEMP_DIR=" in line for line in lines[2:6]))
+        self.assertLess(len(lines), 24)
+
+    def test_O3_it_ends_where_libraries_do_not_get_their_memory(self):
+        for kibibytes in (400_000, 200_000, 100_000, 60_000):
+            begin = time.monotonic()
+            done = self.run_doctor("--json", limit=kibibytes * 1024)
+            self.assertLess(time.monotonic() - begin, 20)
+            # Where there is too little for the doctor itself, it says so.
+            self.assertIn(done.returncode, (0, 1), done.stderr)
+            if not done.stdout:
+                self.assertTrue(done.stderr)
+                continue
+            report = json.loads(done.stdout)
+            self.assertEqual(list(report), VERDICT + SECTIONS)
+
+    def test_O3_libraries_are_looked_at_in_a_process_of_their_own(self):
+        report = self.report()
+        self.assertEqual(report["backends"]["loaded"], [])
+        self.assertTrue(report["backends"]["installed"], "the tests' own OpenMP at least")
+
+    def test_O3_text_beyond_ascii_arrives_as_it_is(self):
+        done = self.run_doctor("--json", LK_NOTE="z\u00fcrich \u4e2d\u6587 \U0001f600")
+        self.assertIn("z\u00fcrich \u4e2d\u6587 \U0001f600", done.stdout)
+        self.assertEqual(json.loads(done.stdout)["variables"]["LK_NOTE"], "z\u00fcrich \u4e2d\u6587 \U0001f600")
+
+    def test_O3_bytes_that_are_no_utf_8_stay_json(self):
+        for bad in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80", b"a\xe4\xb8"):
+            done = subprocess.run([DOCTOR, "--json"], env={**os.environb, b"LK_NOTE": bad + b" end"}, cwd=self.path,
+                                  capture_output=True, timeout=60)
+            note = json.loads(done.stdout.decode("utf-8"))["variables"]["LK_NOTE"]
+            self.assertEqual(note, bad.decode("latin-1") + " end")
+
+    def test_the_version(self):
+        done = self.run_doctor("--version")
+        self.assertEqual(done.stdout.strip(), self.report()["build"]["version"])
 
     def test_settings_come_with_their_source(self):
         (self.path / "lenskit.toml").write_text("[parallel]\nnum_procs = 3\nnum_threads = 5\nnum_thread = 1\n")

@@ -27,7 +27,7 @@ class in_process_engine final : public worker_engine {
   void report(engine_listener& listener) noexcept override;
   bool wait(manner how, steady::time_point until) override;
   void wake(std::chrono::nanoseconds) noexcept override {}
-  void shut_down() noexcept override {}
+  void shut_down() noexcept override { worker_.leave_place(); }
 
  private:
   const engine_traits traits_{.longest_chunk = 1, .deals_ahead = false};

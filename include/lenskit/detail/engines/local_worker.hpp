@@ -36,6 +36,8 @@ class local_worker final : private result_sink {
   }
   /// Runs a chunk. Throws nothing.
   void run(const assignment& work, std::uint32_t number) noexcept;
+  /// Behind the last `run`: destroys the function and what it holds, on the thread that called it (V3).
+  void leave_place() noexcept { place_.reset(); }
 
  private:
   void deliver(results_head head, std::span<const std::byte> runs, std::vector<descriptor> attached) override;

@@ -24,7 +24,11 @@ struct backend_report {
   int threads = 1;      ///< that it would use now; for OpenMP in the calling thread
 };
 
+/// In a forked process those that were loaded at the fork.
 std::vector<backend_report> loaded_backends();
+/// In a forked process, too, those that are loaded now: only for one whose parent had no other threads, or the dynamic
+/// linker may hang.
+std::vector<backend_report> backends_found_anew();
 
 /// A backend's number of threads, to be set again later.
 struct backend_setting {
