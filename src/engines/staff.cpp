@@ -70,7 +70,7 @@ std::unique_ptr<spawner> staff::hire_everybody() {
       ends.push_back(std::move(made.ends));
     } catch (const std::system_error& error) {
       if (worker == 0) throw;
-      start_failed(error.what());
+      start_failed("a worker", error.what());
       break;
     }
   }
@@ -122,8 +122,7 @@ void staff::kill(worker_slot& slot) noexcept {
 void staff::prepare_replacements(bool stopping) noexcept {
   if (stopping || next_spawner_) return;
   if (spawner_.gone) {
-    const bool buried = std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
-    if (spawner_.loss_told && buried && broken_.empty()) replace_spawner();
+    if (awaits_spawner() && broken_.empty() && steady::now() >= hiring_.next_at) replace_spawner();
     return;
   }
   int ready = 0;
@@ -135,7 +134,7 @@ void staff::prepare_replacements(bool stopping) noexcept {
       if (!next.slot) next = make_seat(worker, 1 + left_for_others);
       ++ready;
     } catch (const std::exception& error) {
-      start_failed(error.what());
+      start_failed("a worker", error.what());
     }
   }
 }
@@ -153,7 +152,7 @@ void staff::seat_prepared(int worker) noexcept {
     ++hiring_.unanswered;
   } catch (const std::exception& error) {
     slot.reset();
-    start_failed(error.what());
+    start_failed("a worker", error.what());
   }
 }
 
@@ -173,7 +172,7 @@ void staff::replace(engine_listener& listener) noexcept {
 
 // What could not be forked or connected is tried again after a pause that grows. As long as one worker lives, the
 // others are merely missed; the engine is broken when none is left and none to be had.
-void staff::start_failed(const char* why) noexcept try {
+void staff::start_failed(const char* what, const char* why) noexcept try {
   constexpr auto first_pause = 20ms;
   constexpr int most_doublings = 6;
   hiring_.at_once = 1;
@@ -181,27 +180,24 @@ void staff::start_failed(const char* why) noexcept try {
   if (hiring_.failures_in_a_row > 0 && steady::now() < hiring_.next_at) return;
   hiring_.next_at = steady::now() + first_pause * (1 << std::min(++hiring_.failures_in_a_row, most_doublings));
   const bool says_so = !std::exchange(hiring_.misses_workers, true);
-  const bool nobody = std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
-  if (says_so) warning_ = fmt::format("a worker cannot be started and is missed until it can: {}", why);
-  if (nobody && hiring_.failures_in_a_row >= most_failed_starts)
-    broken_ = fmt::format("cannot replace a worker: {}", why);
+  if (says_so) warning_ = fmt::format("{} cannot be started and is missed until it can: {}", what, why);
+  if (is_empty() && hiring_.failures_in_a_row >= most_failed_starts)
+    broken_ = fmt::format("cannot replace {}: {}", what, why);
 } catch (const std::exception&) {  // no memory for a message
 }
 
 // The spawner was killed, and every worker with it. Another is forked; it sees the model as it is now. Not under the
 // dispatcher's lock: that takes long, and asks the user's objections to forks.
-void staff::replace_spawner() noexcept try {
-  events_.forget(spawner_->fd());
+void staff::replace_spawner() noexcept {
+  if (spawner_->fd() >= 0) events_.forget(spawner_->fd());
   spawner_->end();
   for (auto& each : prepared_) each = {};
   try {
     next_spawner_ = hire_everybody();
-  } catch (const std::exception& error) {
+  } catch (const std::exception& error) {  // it is tried again (A1)
     for (auto& each : prepared_) each = {};
-    broken_ = fmt::format("cannot replace the spawner of the workers: {}", error.what());
+    start_failed("the spawner of the workers", error.what());
   }
-} catch (const std::exception&) {  // no memory for a message
-  broken_ = "no memory";           // short enough to need none
 }
 
 // Puts the spawner and the workers that were asked for in place.
@@ -229,7 +225,8 @@ void staff::suspect(int worker) noexcept {
 
 steady::time_point staff::deadline(bool stopping) const noexcept {
   if (spawner_.unheard) return steady::time_point{};
-  if ((spawner_.gone || next_spawner_ || lost_ != 0) && !stopping) return steady::time_point{};  // to be mended
+  if ((next_spawner_ || lost_ != 0) && !stopping) return steady::time_point{};  // to be put in place, to be told
+  if (spawner_.gone && !stopping) return awaits_spawner() ? hiring_.next_at : steady::time_point{};
   auto next = steady::time_point::max();
   for (std::size_t worker = 0; worker < slots_.size(); ++worker) {
     const auto* slot = slots_[worker].get();
@@ -344,9 +341,9 @@ void staff::dismiss(int worker, int start_error) noexcept {
     return;
   }
   try {
-    start_failed(error_text(start_error).c_str());
+    start_failed("a worker", error_text(start_error).c_str());
   } catch (const std::exception&) {  // no memory for the text
-    start_failed("no memory");
+    start_failed("a worker", "no memory");
   }
 }
 

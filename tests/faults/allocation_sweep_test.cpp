@@ -12,6 +12,9 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -93,6 +96,32 @@ auto deadly_life(excuses may) {
             the_material().model,
             [](const words& model, const std::string& input) {
               if (is_task(input, deadly_task)) ::_exit(1);
+              return model.all[0] + input;
+            },
+            options);
+      });
+      one.completed(inv);
+      one.works_on(inv);
+    }
+    return one.complaint();
+  };
+}
+
+// A task that kills what forks the workers, and with it the only one.
+auto life_with_another_spawner(excuses may) {
+  return [=](allocation_fault& fault) {
+    trial one(fault, may);
+    {
+      auto options = two_workers(engine::processes);
+      options.n_jobs = 1;
+      auto inv = one.insist([&] {
+        return lenskit::invoker(
+            the_material().model,
+            [](const words& model, const std::string& input) {
+              if (is_task(input, deadly_task)) {
+                ::kill(::getppid(), SIGKILL);
+                ::pause();
+              }
               return model.all[0] + input;
             },
             options);
@@ -222,6 +251,7 @@ TEST_CASE("A1: a failed allocation beside records and failures of workers costs 
 
 TEST_CASE("A1: a failed allocation beside deaths costs nothing else", "[faults][no_tsan][no_asan]") {
   check({.name = "processes, deaths"}, deadly_life({.dies = true}), 20);
+  check({.name = "processes, spawner"}, life_with_another_spawner({.dies = true}), 20);
 }
 
 TEST_CASE("A1: a failed allocation of storing a model costs nothing else", "[faults][no_tsan][no_asan]") {

@@ -120,6 +120,11 @@ class staff {
 
   /// Throws if it would not leave `spare` descriptors.
   [[nodiscard]] seat make_seat(int worker, int spare);
+  [[nodiscard]] bool is_empty() const noexcept {
+    return std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
+  }
+  /// Whether the spawner is gone and nothing is left to be done for its workers.
+  [[nodiscard]] bool awaits_spawner() const noexcept { return spawner_.gone && spawner_.loss_told && is_empty(); }
   [[nodiscard]] bool missing() const noexcept {
     return std::any_of(slots_.begin(), slots_.end(), [](const auto& each) { return each == nullptr; });
   }
@@ -131,7 +136,7 @@ class staff {
   void open_reports(int worker) noexcept;
   void find_lost() noexcept;
   [[nodiscard]] std::list<death_event> describe_death(int worker, worker_slot& slot);
-  void start_failed(const char* why) noexcept;
+  void start_failed(const char* what, const char* why) noexcept;
   void seat_prepared(int worker) noexcept;
   void replace_spawner() noexcept;
   void close(int worker, bool busy) noexcept;
