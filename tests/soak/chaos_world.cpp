@@ -25,6 +25,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <ranges>
 #include <stdexcept>
 #include <stop_token>
@@ -49,11 +50,13 @@ std::shared_ptr<void> until(End end) {
   return std::make_shared<guard>(std::move(end));
 }
 
-/// Repeats something in a thread of its own.
+/// Repeats something in a thread of its own, whom the allocation that fails may hit as well.
 template <class What>
 std::shared_ptr<void> meanwhile(What what) {
   return std::make_shared<std::jthread>([what](const std::stop_token& stop) {
-    while (!stop.stop_requested()) what();
+    while (!stop.stop_requested()) try {
+        what();
+      } catch (const std::bad_alloc&) {}
   });
 }
 
