@@ -80,7 +80,7 @@ std::shared_ptr<call_state> dispatcher::open(call_plan plan) {
   return call;
 }
 
-bool dispatcher::submit(std::shared_ptr<chunk> work) noexcept {
+bool dispatcher::submit(std::shared_ptr<chunk> work, feeder then) noexcept {
   const lock held(mutex_);
   if (state_.closed) return false;
   auto& out = work->call->out;
@@ -90,8 +90,8 @@ bool dispatcher::submit(std::shared_ptr<chunk> work) noexcept {
     return true;
   }
   roster_.enqueue(std::move(work));
-  feed_workers();
-  lead_.work_added();
+  feed_workers(now_());
+  if (then == feeder::goes_on) lead_.work_added();
   return true;
 }
 
@@ -109,6 +109,7 @@ bool dispatcher::take(call_state& call, outcome_list& taken, bool can_feed) {
     if (call.out.has_outcomes() || call.out.empty() || state_.closed) return true;
     return feeds && hungry(call) && !window_full(call);
   });
+  lead_.work_added();  // it may have found what it wanted without leading
   call.out.take(taken);
   if (taken.empty() && !call.out.empty() && state_.closed)
     throw invoker_closed("invoker was shut down before all results had come");
@@ -144,7 +145,8 @@ void dispatcher::abandon(const std::shared_ptr<call_state>& call) noexcept {
   call->out.abandon();
   const auto found = std::find(calls_.begin(), calls_.end(), call);
   if (found != calls_.end()) leaving.splice(leaving.end(), calls_, found);
-  feed_workers();  // there may be nothing left whose result would wake anybody to do so
+  // There may be nothing left whose result would wake anybody to do so.
+  if (!roster_.backlog_empty()) feed_workers(now_());
   lead_.work_added();
 }
 
@@ -186,7 +188,7 @@ void dispatcher::lead(lock& held, bool attending) {
   stop_if_requested();  // before more is given out
   enforce_deadlines();
   end_stalled();
-  feed_workers();
+  feed_workers(leader_.looked_at);
   rebalance();
 }
 
@@ -213,7 +215,8 @@ void dispatcher::wait_for_news(lock& held, bool attending) {
   }
   held.lock();
   if (!lost.empty()) break_pool(blame_.verdict(lost));
-  overdue_.note_absence(begun, std::max(until, begun), now_());
+  leader_.looked_at = now_();
+  overdue_.note_absence(begun, std::max(until, begun), leader_.looked_at);
 }
 
 // Whether all that is waited for is one short chunk, or one of tasks not known yet, of a worker that runs on another
@@ -240,7 +243,7 @@ void dispatcher::enforce_deadlines() noexcept {
 }
 
 void dispatcher::end_stalled() noexcept {
-  if (!overdue_.stall_look_due(now_())) return;
+  if (!overdue_.stall_look_due(leader_.looked_at)) return;
   for (int worker = 0; worker < workers(); ++worker) {
     if (!overdue_.stalled(*engine_, worker, !roster_.of(worker).empty())) continue;
     take_all_back(worker, nullptr);
@@ -251,15 +254,14 @@ void dispatcher::end_stalled() noexcept {
 
 // ---- giving out work -----------------------------------------------------------------------------------------------
 
-void dispatcher::feed_workers() noexcept {
+void dispatcher::feed_workers(steady::time_point when) noexcept {
   if (state_.closed || roster_.backlog_empty()) return;
-  const auto when = now_();
   for (auto orders = roster_.deal(when); !orders.empty(); orders = roster_.deal(when)) engine_->send(orders);
 }
 
 // When a worker has nothing to do and nothing waits, it takes over from the one that has most, or that is held up.
 void dispatcher::rebalance() noexcept {
-  const auto when = now_();
+  const auto when = leader_.looked_at;
   while (!state_.closed && !state_.stopped && !leader_.spares.empty()) {
     const auto plan = roster_.next_transfer(when);
     if (!plan) return;
@@ -271,7 +273,7 @@ void dispatcher::rebalance() noexcept {
       take_all_back(plan->from, nullptr);
     }
     if (from.waiting_tasks() >= before || from.empty()) from.spared_until = when + pace::behind_patience;
-    feed_workers();
+    feed_workers(when);
   }
 }
 
@@ -332,7 +334,7 @@ void dispatcher::on_results(int worker, const results_head& head, outcome_list p
     engine_->end_worker(worker, ending::senses);  // it does not know what it says: what it has is given to others
     return;
   }
-  in.progressed_at = now_();
+  in.progressed_at = leader_.looked_at;
   if (head.offset + head.count <= known) return;
   auto& added = part.front();
   added.skip = known - head.offset;

@@ -32,7 +32,7 @@ task_stream::~task_stream() {
   free_large_kept_blocks();
 }
 
-void task_stream::feed() {
+void task_stream::feed(feeder then) {
   pool_->check_caller();  // a forked process that goes on with the range would take what is meant for its parent (U1)
   refill_at_ = at_.passed() + std::max<std::uint64_t>(input_.last_chunk / 2, 1);
   if (input_.task_failure) submit_failure();
@@ -46,7 +46,7 @@ void task_stream::feed() {
     const bool must = input_.pulled == at_.passed();
     if (advice.finished || (!limited && !must && (!advice.hungry || advice.window_full))) break;
     const auto tasks = next_chunk_tasks(advice);
-    if (tasks == 0 || !submit_chunk(tasks)) break;
+    if (tasks == 0 || !submit_chunk(tasks, then)) break;
   }
   if (input_ended()) refill_at_ = std::numeric_limits<std::uint64_t>::max();  // there is nothing to feed
   show_progress();
@@ -73,7 +73,7 @@ std::uint32_t task_stream::next_chunk_tasks(const feeding_advice& advice) const 
 }
 
 // False if there was nothing left to submit.
-bool task_stream::submit_chunk(std::uint32_t tasks) {
+bool task_stream::submit_chunk(std::uint32_t tasks, feeder then) {
   // Everything that takes memory first.
   if (!input_.next) input_.next = make_chunk();
   if (!input_.arguments) input_.arguments = std::make_shared<encoded_arguments>();
@@ -91,8 +91,10 @@ bool task_stream::submit_chunk(std::uint32_t tasks) {
     input_.next->argument_bytes = {input_.arguments->block.data.get(), input_.arguments->block.size};
     input_.next->arguments = std::exchange(input_.arguments, nullptr);
     input_.last_chunk = pulled.count;
+    // Before it waits it may come to code of the user's: inputs, or a progress that looks at what was dispatched.
+    if (!input_ended() || options_.progress) then = feeder::goes_on;
     // After a shutdown what was submitted before is delivered, and nothing behind it.
-    if (!pool_->submit(next_chunk(pulled.count))) {
+    if (!pool_->submit(next_chunk(pulled.count), then)) {
       input_.pulled -= pulled.count;
       input_.exhausted = false;
       input_.task_failure = nullptr;
@@ -127,7 +129,7 @@ task_stream::step task_stream::next_run() {
     const auto step_taken = at_.advance();
     if (step_taken == run_cursor::step::value) return step::value;
     if (step_taken == run_cursor::step::failure) return step::failure;
-    feed();
+    feed(feeder::waits);
     try {
       const bool can_feed = options_.buffer_size == 0 && !input_ended();
       if (!pool_->take(*call_, at_.parts(), can_feed)) return end_of_input();

@@ -4,7 +4,8 @@
 namespace lenskit::detail {
 
 void harvest_watch::note_given(steady::time_point now) noexcept {
-  if (due_at() == steady::time_point::max()) due_at_ = now + pace::harvest_after;
+  const auto due = due_at();
+  if (due == steady::time_point::max() || due <= now) due_at_ = now + pace::harvest_after;
 }
 
 void harvest_watch::note_sent(steady::time_point now) noexcept { due_at_ = now + pace::harvest_after; }

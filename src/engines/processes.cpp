@@ -227,6 +227,7 @@ void processes_engine::collect(steady::time_point until, bool attending) {
     // The spawner first: what it says of a worker's start is needed to understand the worker.
     std::ranges::partition(ready, [](const auto& each) { return kind_of(each) == event_source::spawner; });
     undone_ = ready;
+    heard_at_ = steady::now();
   }
   for (; !undone_.empty(); undone_ = undone_.subspan(1)) hear(undone_.front());
 }
@@ -299,7 +300,7 @@ bool processes_engine::take_messages(worker_slot& slot, int worker) {
     slot.reports->drain_until(event.head.reports);
     slot.received = {event.head.chunk, event.head.offset + event.head.count};
     events_.splice(events_.end(), spare_);
-    slot.harvest.note_sent(steady::now());
+    slot.harvest.note_sent(heard_at_);
   }
 }
 
@@ -328,7 +329,7 @@ steady::time_point processes_engine::next_harvest() const noexcept {
 }
 
 void processes_engine::harvest_silent() {
-  const auto now = steady::now();
+  const auto now = heard_at_;
   for (int worker = 0; worker < staff_.size(); ++worker) {
     auto* slot = staff_.at(worker);
     if (slot == nullptr || now < slot->harvest.due_at()) continue;

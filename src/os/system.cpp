@@ -312,8 +312,6 @@ int setpgid(pid_t pid, pid_t group) noexcept {
 
 uid_t geteuid() noexcept { return ::geteuid(); }
 
-pid_t getpid() noexcept { return ::getpid(); }
-
 int processor() noexcept { return ::sched_getcpu(); }
 
 pid_t gettid() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }

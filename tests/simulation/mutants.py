@@ -23,7 +23,7 @@ SECONDS = 4  # of simulation
 
 # File, what it says, what the mutant says.
 MUTANTS = [
-    ("dispatcher", "  feed_workers();  // there may be nothing left", "  // there may be nothing left"),
+    ("dispatcher", "  if (!roster_.backlog_empty()) feed_workers(now_());\n", ""),
     ("dispatcher", "for (int worker = 0; worker < workers(); ++worker) take_all_back(worker, call.get());", ""),
     ("dispatcher", "  roster_.drop_waiting(*call);\n", ""),
     ("dispatcher", "for (int worker = 0; worker < workers(); ++worker) take_all_back(worker, nullptr);\n  roster_.clear",

@@ -55,6 +55,7 @@ class scripted_engine final : public d::worker_engine {
   std::map<std::pair<d::body_id, std::uint64_t>, int> times_run{};
   bool stopped = false, shut = false;
   int waits = 0, times_taken_back = 0, times_sent = 0;
+  std::atomic<int> bells = 0;  ///< times that the attendant was asked to come after a time
 
   void then(std::function<void()> step) {
     const std::lock_guard held(mutex_);
@@ -174,7 +175,10 @@ class scripted_engine final : public d::worker_engine {
   bool wait(d::manner how, d::steady::time_point until) override;
   void wake(std::chrono::nanoseconds delay) noexcept override {
     const std::lock_guard held(mutex_);
-    if (delay.count() > 0) bell_ = clock + delay.count();
+    if (delay.count() > 0) {
+      bell_ = clock + delay.count();
+      ++bells;
+    }
     if (delay.count() == 0) woken_ = attendant_woken_ = true;
     changed_.notify_all();
   }

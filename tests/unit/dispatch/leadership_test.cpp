@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <future>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,6 +29,30 @@ TEST_CASE("while no consumer waits, the attendant sees to it that all is worked 
   while (pool.core.counts(*call).settled < 20) std::this_thread::yield();
   CHECK(pool.outcomes(call).size() == 20);
   CHECK(pool.most_runs() == 1);
+}
+
+TEST_CASE("a consumer that waits at once rings no bell for what it submits") {
+  scripted_pool pool(attended);
+  auto call = pool.open();
+  REQUIRE(pool.core.submit(pool.tasks(call, 1), d::feeder::waits));
+  CHECK(pool.engine.bells == 0);
+  CHECK(pool.outcomes(call).size() == 1);
+  const int before = pool.engine.bells;
+  REQUIRE(pool.core.submit(pool.tasks(call, 1), d::feeder::goes_on));
+  CHECK(pool.engine.bells == before + 1);
+  while (pool.core.counts(*call).settled < 2) std::this_thread::yield();
+}
+
+// There is an outcome, so it need not lead, and it may stay away for as long as it likes.
+TEST_CASE("a consumer that finds what it waits for rings the bell for what it has submitted") {
+  scripted_pool pool(attended);
+  auto call = pool.open();
+  pool.submit_failed(call, std::make_exception_ptr(std::runtime_error("no argument")));
+  REQUIRE(pool.core.submit(pool.tasks(call, 1), d::feeder::waits));
+  CHECK(pool.engine.bells == 0);
+  d::outcome_list first;
+  REQUIRE(pool.core.take(*call, first, false));
+  while (pool.core.counts(*call).settled < 2) std::this_thread::yield();
 }
 
 TEST_CASE("the attendant finds another worker for what waits when all have died") {

@@ -53,8 +53,13 @@ std::string value(d::run_cursor& at, bool measured) {
 strings all_of(d::run_cursor& at, bool measured = false) {
   strings all;
   for (;;) {
+    const bool dry = at.is_dry();
     const auto step = at.advance();
-    if (step == d::run_cursor::step::dry) return all;
+    if (dry) CHECK(step == d::run_cursor::step::dry);
+    if (step == d::run_cursor::step::dry) {
+      CHECK(at.is_dry());
+      return all;
+    }
     if (step == d::run_cursor::step::failure) {
       try {
         std::rethrow_exception(at.failure());

@@ -38,6 +38,13 @@ TEST_CASE("a worker is looked at again and again while it has a chunk, and then 
   CHECK(watch.due_at() == start + 1s + d::pace::harvest_after);
 }
 
+TEST_CASE("a look that was due while a worker had nothing is put off when it is given something") {
+  d::harvest_watch watch;
+  watch.note_sent(start);
+  watch.note_given(start + 1s);
+  CHECK(watch.due_at() == start + 1s + d::pace::harvest_after);
+}
+
 TEST_CASE("every 64th look is a look at whether the worker is alive") {
   d::harvest_watch watch;
   int asked = 0;

@@ -55,6 +55,12 @@ struct task_counts {
   std::uint64_t settled = 0;
 };
 
+/// What a thread that submits does next.
+enum class feeder {
+  goes_on,  ///< whatever it likes: the pool looks after itself meanwhile
+  waits,    ///< calls `take`: it will look after the pool itself
+};
+
 /// Thread-safe. Outlives the invoker while ranges live. In a process forked by the user every call throws
 /// invoker_closed and the destructor does nothing.
 class dispatcher final : private engine_listener, private led_pool {
@@ -72,7 +78,7 @@ class dispatcher final : private engine_listener, private led_pool {
   [[nodiscard]] std::shared_ptr<call_state> open(call_plan plan);
   /// Adds the next tasks of a call, in a chunk that `make_chunk` made, and gives them to a worker if one has room. Does
   /// not block. False if the pool was shut down meanwhile.
-  [[nodiscard]] bool submit(std::shared_ptr<chunk> work) noexcept;
+  [[nodiscard]] bool submit(std::shared_ptr<chunk> work, feeder then = feeder::goes_on) noexcept;
   /// Adds a task that failed before it could be submitted, likewise.
   void submit_failed(std::shared_ptr<chunk> work, const std::exception_ptr& failure) noexcept;
   /// Moves the outcomes that can be consumed now to the end of `taken`; waits if there are none yet. Of a consumer that
@@ -107,6 +113,7 @@ class dispatcher final : private engine_listener, private led_pool {
   struct leaders_own {
     vigil watches{};
     std::vector<std::shared_ptr<chunk>> spares{};  // for splits, made before the lock is taken
+    steady::time_point looked_at{};                // when it last came back from a wait
   };
 
   void on_results(int worker, const results_head& head, outcome_list part) noexcept override;
@@ -128,7 +135,7 @@ class dispatcher final : private engine_listener, private led_pool {
   void enforce_deadlines() noexcept;
   void end_stalled() noexcept;
 
-  void feed_workers() noexcept;
+  void feed_workers(steady::time_point when) noexcept;
   void rebalance() noexcept;
   void take_all_back(int worker, const call_state* of) noexcept;
   void take_back(int worker, chunk& work, std::uint32_t keep) noexcept;

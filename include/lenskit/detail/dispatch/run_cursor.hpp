@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -29,6 +30,11 @@ class run_cursor {
   }
   /// Whether the next outcome is a value of the run it stands in.
   [[nodiscard]] bool in_run() const noexcept { return run_left_ > 0; }
+  /// Whether the next `advance` finds nothing.
+  [[nodiscard]] bool is_dry() const noexcept {
+    const bool in_part = run_left_ > 0 || straight_ > 0 || part_left_ > 0 || repeat_failure_ > 0;
+    return !in_part && (parts_.empty() || (part_open_ && std::next(parts_.begin()) == parts_.end()));
+  }
   /// Goes to the next value of the run; up to `most` with it are counted as passed now and need only `go_straight`.
   void set_out(std::uint64_t most) noexcept;
   /// Goes to the next outcome; `dry` if there is none: parts have to be added. Of a value the caller must then decode

@@ -42,7 +42,7 @@ class task_stream {
   /// after which it goes on. Of a value the caller must then decode exactly the bytes that `value_bytes` points to.
   step next() {
     if (at_.go_straight()) return step::value;
-    if (at_.passed() >= refill_at_) feed();
+    if (at_.passed() >= refill_at_) feed(at_.is_dry() ? feeder::waits : feeder::goes_on);
     if (!at_.in_run()) return next_run();
     at_.set_out(refill_at_ - std::min(refill_at_, at_.passed()));
     return step::value;
@@ -66,10 +66,10 @@ class task_stream {
   void spoil(std::exception_ptr why) noexcept { at_.spoil(std::move(why)); }
 
  private:
-  void feed();
+  void feed(feeder then);
   [[nodiscard]] bool input_ended() const noexcept { return input_.exhausted || input_.failure != nullptr; }
   [[nodiscard]] std::uint32_t next_chunk_tasks(const feeding_advice& advice) const;
-  bool submit_chunk(std::uint32_t tasks);
+  bool submit_chunk(std::uint32_t tasks, feeder then);
   bool submit_failure();
   [[nodiscard]] std::shared_ptr<chunk> next_chunk(std::uint32_t count);
   step next_run();

@@ -23,7 +23,8 @@ class harvest_watch {
  public:
   /// When to look. Thread-safe.
   [[nodiscard]] steady::time_point due_at() const noexcept { return due_at_.load(); }
-  /// The worker has been given a chunk. Under the dispatcher's lock.
+  /// The worker has been given a chunk. A look that nobody took while it had nothing is one to come again. Under the
+  /// dispatcher's lock.
   void note_given(steady::time_point now) noexcept;
   /// It has sent something.
   void note_sent(steady::time_point now) noexcept;

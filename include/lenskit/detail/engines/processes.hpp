@@ -70,6 +70,7 @@ class processes_engine final : public worker_engine {
   attendance logs_;
   std::array<readiness, 64> ready_{};
   std::span<const readiness> undone_{};  // of `ready_`
+  steady::time_point heard_at_{};        // when the last of these came
   std::list<results_event> spare_;       // made before a message is taken out of its connection, or it could be lost
   std::list<results_event> events_;
   std::list<death_event> deaths_;
