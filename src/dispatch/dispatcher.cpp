@@ -219,8 +219,7 @@ void dispatcher::wait_for_news(lock& held, bool attending) {
   overdue_.note_absence(begun, std::max(until, begun), leader_.looked_at);
 }
 
-// Whether all that is waited for is one short chunk, or one of tasks not known yet, of a worker that runs on another
-// processor than this thread.
+// Whether all that is waited for is one short chunk, or one not known yet, of a worker on another processor.
 bool dispatcher::may_watch() const noexcept {
   const int busy = options_.processors > 1 ? roster_.only_busy() : -1;
   if (busy < 0 || roster_.of(busy).queued_ns() > static_cast<double>(vigil::longest.count())) return false;

@@ -212,7 +212,7 @@ bool processes_engine::watch(steady::time_point until) const noexcept try {
 
 // The poller tells each thing once: what there was no memory to deal with comes first the next time (A1).
 void processes_engine::collect(steady::time_point until, bool attending) {
-  if (!undone_.empty()) until = steady::time_point{};
+  if (!heard_.undone.empty()) until = steady::time_point{};
   if (attending && log_delivery::full()) {
     until = std::min<steady::time_point>(until, steady::now() + attendance::rest_while_full);
   } else if (attending) {
@@ -222,14 +222,14 @@ void processes_engine::collect(steady::time_point until, bool attending) {
     if (logs) logs_.drain(steady::time_point{});
     until = steady::time_point{};
   }
-  if (undone_.empty()) {
-    const auto ready = results_.wait(ready_, until);
+  if (heard_.undone.empty()) {
+    const auto ready = results_.wait(heard_.ready, until);
     // The spawner first: what it says of a worker's start is needed to understand the worker.
     std::ranges::partition(ready, [](const auto& each) { return kind_of(each) == event_source::spawner; });
-    undone_ = ready;
-    heard_at_ = steady::now();
+    heard_.undone = ready;
+    heard_.at = steady::now();
   }
-  for (; !undone_.empty(); undone_ = undone_.subspan(1)) hear(undone_.front());
+  for (; !heard_.undone.empty(); heard_.undone = heard_.undone.subspan(1)) hear(heard_.undone.front());
 }
 
 void processes_engine::hear(const readiness& ready) {
@@ -300,7 +300,7 @@ bool processes_engine::take_messages(worker_slot& slot, int worker) {
     slot.reports->drain_until(event.head.reports);
     slot.received = {event.head.chunk, event.head.offset + event.head.count};
     events_.splice(events_.end(), spare_);
-    slot.harvest.note_sent(heard_at_);
+    slot.harvest.note_sent(heard_.at);
   }
 }
 
@@ -329,7 +329,7 @@ steady::time_point processes_engine::next_harvest() const noexcept {
 }
 
 void processes_engine::harvest_silent() {
-  const auto now = heard_at_;
+  const auto now = heard_.at;
   for (int worker = 0; worker < staff_.size(); ++worker) {
     auto* slot = staff_.at(worker);
     if (slot == nullptr || now < slot->harvest.due_at()) continue;

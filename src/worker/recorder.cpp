@@ -14,13 +14,11 @@ namespace {
 // Heap memory that a large result left behind and that is kept for the next one.
 constexpr std::size_t keep_bytes = std::size_t{4} << 20;
 
-// What storing a result threw, as its task's error. Memory that has run out is the machine's fault, not the result's.
-std::exception_ptr as_task_error(const std::exception_ptr& thrown) {
+// What storing a result threw, as its task's error.
+std::exception_ptr as_serialization_error(const std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);
   } catch (const serialization_error&) {
-    return thrown;
-  } catch (const std::bad_alloc&) {
     return thrown;
   } catch (const std::exception& error) {
     return std::make_exception_ptr(serialization_error(std::string("cannot store the result: ") + error.what()));
@@ -98,7 +96,7 @@ void recorder::failure(std::exception_ptr thrown) {
 void recorder::unencodable() {
   std::exception_ptr reason = std::current_exception();
   try {
-    reason = as_task_error(reason);
+    reason = as_serialization_error(reason);
   } catch (const std::bad_alloc&) {  // there is no memory to say more with
   }
   failure(std::move(reason));

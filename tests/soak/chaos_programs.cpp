@@ -69,7 +69,10 @@ void read_without_memory(round& with) {
   int excused = 0;
   for (auto it = insist([&] { return range.begin(); }); it != range.end(); insist([&] { ++it; }), ++index) {
     if (index >= of.items.size()) return complain(with, "more than there were");
-    if (it->has_error() && is<std::bad_alloc>(it->error()) && fault.failed() > 0) {
+    // Where the task's thread is one of this process, it may be its result that could not be stored.
+    const bool for_memory =
+        it->has_error() && (is<std::bad_alloc>(it->error()) || is<serialization_error>(it->error()));
+    if (for_memory && fault.failed() > 0) {
       ++excused;
     } else {
       with.judge.settle(of, index, *it);

@@ -68,10 +68,12 @@ class processes_engine final : public worker_engine {
   poller all_;      // that, and what the attendant looks after
   wakeup interrupt_;
   attendance logs_;
-  std::array<readiness, 64> ready_{};
-  std::span<const readiness> undone_{};  // of `ready_`
-  steady::time_point heard_at_{};        // when the last of these came
-  std::list<results_event> spare_;       // made before a message is taken out of its connection, or it could be lost
+  struct heard {
+    std::array<readiness, 64> ready{};
+    std::span<const readiness> undone{};  // of `ready`
+    steady::time_point at{};              // when the last of these came
+  } heard_;
+  std::list<results_event> spare_;  // made before a message is taken out of its connection, or it could be lost
   std::list<results_event> events_;
   std::list<death_event> deaths_;
   std::atomic<bool> stopping_{false};
