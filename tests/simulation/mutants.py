@@ -67,6 +67,8 @@ MUTANTS = [
     ("chunk", "  work.base = work.settled;", "  work.base = 0;"),
     ("chunk", "  given.first_index = work.first_index + work.base;", "  given.first_index = work.first_index;"),
     ("leadership", "  if (waiting_ > 0) changed_.notify_all();\n  if (!attended)", "  if (!attended)"),
+    ("leadership", "  if (!attended) work_added();", ""),
+    ("leadership", "  if (!attended) work_added();", "  work_added();"),
     ("leadership", "  if (standing_in_) engine_.wake({});\n", ""),
     ("overdue", "if (started < each.end) due =", "if (false) due ="),
     ("overdue", "if (started < each.begin) due = after(due, each.forgotten);", ""),
