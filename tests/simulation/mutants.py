@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CXX = [os.environ.get("CXX", "g++"), "-std=c++20", "-O1", "-w"]
 LIBRARIES = ["-lspdlog", "-lfmt", "-lboost_serialization", "-lpthread", "-ldl"]
 UNIT_TESTS = ["dispatch/dispatcher_test", "dispatch/dispatcher_deadline_test", "dispatch/dispatcher_sharing_test",
+              "dispatch/dispatcher_unread_test",
               "dispatch/leadership_test", "dispatch/roster_test", "dispatch/window_test", "dispatch/pace_test",
               "dispatch/run_cursor_test", "dispatch/overdue_test", "dispatch/blame_test", "dispatch/chunk_test"]
 SECONDS = 4  # of simulation
@@ -57,12 +58,16 @@ MUTANTS = [
     ("dispatcher", "if (from.waiting_tasks() >= before || from.empty()) from.spared_until", "if (false) from.spared_until"),
     ("blame", "part.skip = done_before - will.base;", "part.skip = 0;"),
     ("blame", "part.count = will.finished - done_before;", "part.count = will.finished - will.base;"),
-    ("blame", "work->deaths++ < max_retries_", "work->deaths++ <= max_retries_"),
-    ("blame", "if (!late && work->deaths++", "if (work->deaths++"),
-    ("blame", "  charged_again_ = work->deaths > 0;\n", ""),
+    ("blame", "work.deaths++ < max_retries_", "work.deaths++ <= max_retries_"),
+    ("blame", "return !late && work.deaths++", "return work.deaths++"),
+    ("blame", "  charged_again_ = work.deaths > 0;\n", ""),
     ("blame", "will.started > position && will.owned", "will.owned"),
     ("blame", "death.start_error == 0 && ", ""),
     ("blame", "work->first_index + work->settled);", "work->first_index);"),
+    ("blame", "  lose(work, death, will.base - told);\n", ""),
+    ("blame", "  if (current > last_name) return;", "  "),
+    ("blame", "      settle_passed(work, death);\n", "      continue;\n"),
+    ("blame", "work->awaits_answer || ", ""),
     ("chunk", "  rest.first_index = from.first_index + position;", "  rest.first_index = from.first_index;"),
     ("chunk", "  work.base = work.settled;", "  work.base = 0;"),
     ("chunk", "  given.first_index = work.first_index + work.base;", "  given.first_index = work.first_index;"),
