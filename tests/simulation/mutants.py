@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CXX = [os.environ.get("CXX", "g++"), "-std=c++20", "-O1", "-w"]
 LIBRARIES = ["-lspdlog", "-lfmt", "-lboost_serialization", "-lpthread", "-ldl"]
 UNIT_TESTS = ["dispatch/dispatcher_test", "dispatch/dispatcher_deadline_test", "dispatch/dispatcher_sharing_test",
-              "dispatch/dispatcher_unread_test",
+              "dispatch/dispatcher_unread_test", "dispatch/dispatcher_callers_test",
               "dispatch/leadership_test", "dispatch/roster_test", "dispatch/window_test", "dispatch/pace_test",
               "dispatch/run_cursor_test", "dispatch/overdue_test", "dispatch/blame_test", "dispatch/chunk_test"]
 SECONDS = 4  # of simulation

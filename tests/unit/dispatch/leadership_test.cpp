@@ -7,8 +7,10 @@
 #include <support/scripted_pool.hpp>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <future>
 #include <mutex>
@@ -16,7 +18,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -33,18 +37,24 @@ class bare_pool final : public d::led_pool {
   std::function<void(std::unique_lock<std::mutex>&, bool attending)> on_lead{};
   bool is_busy = true;
   bool is_closed = false;
+  std::string why_given_up{};
 
   void lead(std::unique_lock<std::mutex>& held, bool attending) override { on_lead(held, attending); }
   [[nodiscard]] bool busy() const noexcept override { return is_busy; }
   [[nodiscard]] bool closed() const noexcept override { return is_closed; }
   void look_up() noexcept override {}
-  void give_up(const std::string&) noexcept override { is_closed = true; }
+  void give_up(const std::string& why) noexcept override {
+    is_closed = true;
+    why_given_up = why;
+  }
 };
 
 // An engine of which only the waking counts.
 class bell_engine final : public d::worker_engine {
  public:
   std::vector<std::chrono::nanoseconds> bells{};  // that were set; those without a delay only wake
+
+  std::exception_ptr fails{};  // the next wait of the attendant
 
   // Of the attendant: it comes back when it is woken, or told that its bell rings.
   void ring() {
@@ -65,6 +75,7 @@ class bell_engine final : public d::worker_engine {
     std::unique_lock held(mutex_);
     changed_.wait(held, [this] { return rings_; });
     rings_ = false;
+    if (fails) std::rethrow_exception(std::exchange(fails, nullptr));
     return true;
   }
   void wake(std::chrono::nanoseconds delay) noexcept override {
@@ -173,6 +184,47 @@ TEST_CASE("a leader that leaves with an exception makes room for a consumer that
   CHECK(second.wait_for(std::chrono::seconds(5)) == std::future_status::ready);
   const std::lock_guard held(of.mutex);
   of.leads.notify_all();  // a test that has failed ends as well
+}
+
+TEST_CASE("H4: an attendant whose descriptors are lost gives the pool up, and one without memory goes on") {
+  led of;
+  std::atomic<bool> led_again{false};
+  of.pool.on_lead = [&](auto&, bool) {
+    led_again = true;
+    of.pool.is_busy = false;
+  };
+  led::time = led::now() + 2 * d::pace::attendant_patience;
+  SECTION("descriptors") {
+    of.engine.fails = std::make_exception_ptr(std::system_error(EBADF, std::generic_category(), "cannot wait"));
+    of.engine.ring();
+    of.leads.end_attendant();  // it has ended
+    CHECK(of.pool.why_given_up.find("cannot wait") != std::string::npos);
+    CHECK_FALSE(led_again);
+  }
+  SECTION("memory") {
+    of.engine.fails = std::make_exception_ptr(std::bad_alloc());
+    of.engine.ring();
+    while (!led_again) std::this_thread::yield();
+    const std::lock_guard held(of.mutex);
+    CHECK(of.pool.why_given_up.empty());
+  }
+}
+
+TEST_CASE("A1: an attendant that cannot lead for want of memory tries again") {
+  led of;
+  int tries = 0;
+  std::atomic<bool> over{false};
+  of.pool.on_lead = [&](auto&, bool) {
+    if (++tries < 3) throw std::bad_alloc();
+    of.pool.is_busy = false;
+    over = true;
+  };
+  led::time = led::now() + 2 * d::pace::attendant_patience;
+  of.engine.ring();
+  while (!over) std::this_thread::yield();
+  const std::lock_guard held(of.mutex);
+  CHECK(tries == 3);
+  CHECK(of.pool.why_given_up.empty());
 }
 
 TEST_CASE("while no consumer waits, the attendant sees to it that all is worked off") {
