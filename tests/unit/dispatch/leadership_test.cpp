@@ -1,15 +1,27 @@
 #include <lenskit/detail/dispatch/dispatcher.hpp>
 #include <lenskit/detail/dispatch/leadership.hpp>
+#include <lenskit/detail/dispatch/pace.hpp>
 #include <lenskit/error.hpp>
 
 #include <support/catch.hpp>
 #include <support/scripted_pool.hpp>
 
 #include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <functional>
 #include <future>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -20,7 +32,201 @@ namespace d = lenskit::detail;
 
 constexpr d::engine_traits attended{.workers = 2, .can_stop_tasks = true, .attended = true};
 
+// What a leadership leads, here only for as long as the test likes.
+class bare_pool final : public d::led_pool {
+ public:
+  std::function<void(std::unique_lock<std::mutex>&, bool attending)> on_lead{};
+  bool is_busy = true;
+  bool is_closed = false;
+  std::string why_given_up{};
+
+  void lead(std::unique_lock<std::mutex>& held, bool attending) override { on_lead(held, attending); }
+  [[nodiscard]] bool busy() const noexcept override { return is_busy; }
+  [[nodiscard]] bool closed() const noexcept override { return is_closed; }
+  void look_up() noexcept override {}
+  void give_up(const std::string& why) noexcept override {
+    is_closed = true;
+    why_given_up = why;
+  }
+};
+
+// An engine of which only the waking counts.
+class bell_engine final : public d::worker_engine {
+ public:
+  std::vector<std::chrono::nanoseconds> bells{};  // that were set; those without a delay only wake
+
+  std::exception_ptr fails{};  // the next wait of the attendant
+
+  // Of the attendant: it comes back when it is woken, or told that its bell rings.
+  void ring() {
+    const std::lock_guard held(mutex_);
+    rings_ = true;
+    changed_.notify_all();
+  }
+  [[nodiscard]] const d::engine_traits& traits() const noexcept override { return traits_; }
+  [[nodiscard]] int room(int) const noexcept override { return 0; }
+  void send(std::span<d::order>) noexcept override {}
+  [[nodiscard]] std::optional<std::uint32_t> take_back(int, std::uint64_t, std::uint32_t) noexcept override {
+    return d::claim::most_tasks;
+  }
+  void end_worker(int, d::ending) noexcept override {}
+  [[nodiscard]] d::worker_view look(int, d::aspect) const noexcept override { return {}; }
+  void report(d::engine_listener&) noexcept override {}
+  bool wait(d::manner, d::steady::time_point) override {
+    std::unique_lock held(mutex_);
+    changed_.wait(held, [this] { return rings_; });
+    rings_ = false;
+    if (fails) std::rethrow_exception(std::exchange(fails, nullptr));
+    return true;
+  }
+  void wake(std::chrono::nanoseconds delay) noexcept override {
+    if (delay.count() > 0) bells.push_back(delay);
+    if (delay.count() == 0) ring();
+  }
+  void shut_down() noexcept override {}
+
+ private:
+  d::engine_traits traits_{.attended = true};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool rings_ = false;
+};
+
+// A leadership with an attendant, at a time that the test sets.
+struct led {
+  led() { leads.start_attendant(); }
+  ~led() {
+    {
+      const std::lock_guard held(mutex);
+      pool.is_closed = true;
+    }
+    engine.ring();
+    leads.end_attendant();
+  }
+  led(const led&) = delete;
+  led& operator=(const led&) = delete;
+
+  static d::steady::time_point now() noexcept { return time; }
+  static inline std::atomic<d::steady::time_point> time{d::steady::time_point(std::chrono::hours(1))};
+
+  bare_pool pool{};
+  bell_engine engine{};
+  std::mutex mutex{};
+  d::leadership leads{pool, engine, mutex, now};
+};
+
 }  // namespace
+
+TEST_CASE("a consumer that leaves work behind sets the bell of the attendant") {
+  led of;
+  std::unique_lock held(of.mutex);
+  bool has_result = false;
+  of.pool.on_lead = [&](auto&, bool) { has_result = true; };
+  SECTION("there is work") {
+    of.leads.await(held, [&] { return has_result; });
+    REQUIRE(of.engine.bells.size() == 1);
+    CHECK(of.engine.bells.front() == d::pace::attendant_patience);
+    of.leads.work_added();  // it is set
+    CHECK(of.engine.bells.size() == 1);
+  }
+  SECTION("there is none") {
+    of.pool.is_busy = false;
+    of.leads.await(held, [&] { return has_result; });
+    CHECK(of.engine.bells.empty());
+  }
+}
+
+TEST_CASE("an attendant that leaves work behind goes on by itself, and is not rung for") {
+  led of;
+  std::atomic<int> terms{0};
+  std::size_t bells_at_end = 0;
+  std::unique_lock held(of.mutex);
+  of.pool.on_lead = [&](auto&, bool attending) {
+    if (!attending) return;
+    bells_at_end = of.engine.bells.size();
+    if (++terms == 3) of.pool.is_busy = false;  // that was all
+  };
+  led::time = led::now() + 2 * d::pace::attendant_patience;
+  held.unlock();
+  of.engine.ring();
+  while (terms < 3) std::this_thread::yield();
+  held.lock();
+  CHECK(bells_at_end == 0);
+  CHECK(of.engine.bells.empty());
+}
+
+TEST_CASE("a leader that leaves with an exception makes room for a consumer that waits") {
+  led of;
+  std::atomic<bool> leads{false}, other_asked{false};
+  bool has_result = false;
+  of.pool.on_lead = [&](auto& held, bool) {
+    if (leads.exchange(true)) {
+      has_result = true;
+      return;
+    }
+    held.unlock();
+    while (!other_asked) std::this_thread::yield();
+    held.lock();  // to be had when the other one has gone to sleep
+    throw std::bad_alloc();
+  };
+  auto first = std::async(std::launch::async, [&] {
+    std::unique_lock held(of.mutex);
+    of.leads.await(held, [] { return false; });
+  });
+  while (!leads) std::this_thread::yield();
+  auto second = std::async(std::launch::async, [&] {
+    std::unique_lock held(of.mutex);
+    of.leads.await(held, [&] {
+      other_asked = true;
+      return has_result;
+    });
+  });
+  CHECK_THROWS_AS(first.get(), std::bad_alloc);
+  CHECK(second.wait_for(std::chrono::seconds(5)) == std::future_status::ready);
+  const std::lock_guard held(of.mutex);
+  of.leads.notify_all();  // a test that has failed ends as well
+}
+
+TEST_CASE("H4: an attendant whose descriptors are lost gives the pool up, and one without memory goes on") {
+  led of;
+  std::atomic<bool> led_again{false};
+  of.pool.on_lead = [&](auto&, bool) {
+    led_again = true;
+    of.pool.is_busy = false;
+  };
+  led::time = led::now() + 2 * d::pace::attendant_patience;
+  SECTION("descriptors") {
+    of.engine.fails = std::make_exception_ptr(std::system_error(EBADF, std::generic_category(), "cannot wait"));
+    of.engine.ring();
+    of.leads.end_attendant();  // it has ended
+    CHECK(of.pool.why_given_up.find("cannot wait") != std::string::npos);
+    CHECK_FALSE(led_again);
+  }
+  SECTION("memory") {
+    of.engine.fails = std::make_exception_ptr(std::bad_alloc());
+    of.engine.ring();
+    while (!led_again) std::this_thread::yield();
+    const std::lock_guard held(of.mutex);
+    CHECK(of.pool.why_given_up.empty());
+  }
+}
+
+TEST_CASE("A1: an attendant that cannot lead for want of memory tries again") {
+  led of;
+  int tries = 0;
+  std::atomic<bool> over{false};
+  of.pool.on_lead = [&](auto&, bool) {
+    if (++tries < 3) throw std::bad_alloc();
+    of.pool.is_busy = false;
+    over = true;
+  };
+  led::time = led::now() + 2 * d::pace::attendant_patience;
+  of.engine.ring();
+  while (!over) std::this_thread::yield();
+  const std::lock_guard held(of.mutex);
+  CHECK(tries == 3);
+  CHECK(of.pool.why_given_up.empty());
+}
 
 TEST_CASE("while no consumer waits, the attendant sees to it that all is worked off") {
   scripted_pool pool(attended);

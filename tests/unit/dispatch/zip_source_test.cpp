@@ -1,3 +1,4 @@
+#include <lenskit/detail/dispatch/task_source.hpp>
 #include <lenskit/detail/dispatch/zip_source.hpp>
 
 #include <support/catch.hpp>
@@ -24,6 +25,9 @@ namespace {
   writer into;
   return source.pull(into, most, std::numeric_limits<std::size_t>::max());
 }
+
+// As the stream sees it. For the same reason not seen through.
+[[gnu::noipa]] task_source& untyped(task_source& source) { return source; }
 
 // Goes to places in a list of words, and cannot tell how far they are apart.
 struct without_distance
@@ -96,4 +100,31 @@ TEST_CASE("no inputs at all have no last element") {
   const auto none = pull(source, 1);
   CHECK(none.count == 0);
   CHECK(none.exhausted);
+}
+
+TEST_CASE("a source of tasks encodes no more bytes than asked for but for the first task, and tells what is left") {
+  const std::vector<std::string> words{std::string(100, 'a'), "b", "c"};
+  zip_source<const std::vector<std::string>&> typed(words);
+  auto& source = untyped(typed);
+  CHECK(source.record_bytes() == 0);
+  CHECK(source.remaining() == 3);
+  writer into;
+  const auto large = source.pull(into, 3, 50);
+  CHECK(large.count == 1);
+  CHECK_FALSE(large.exhausted);
+  CHECK(source.remaining() == 2);
+  writer rest;
+  CHECK(source.pull(rest, 3, 1000).count == 2);
+  CHECK(source.remaining() == 0);
+}
+
+TEST_CASE("a source of tasks of one size says how large they are") {
+  const std::vector<int> numbers{1, 2};
+  const std::vector<double> shares{0.5, 0.25};
+  zip_source<const std::vector<int>&, const std::vector<double>&> typed(numbers, shares);
+  auto& source = untyped(typed);
+  CHECK(source.record_bytes() == sizeof(int) + sizeof(double));
+  writer into;
+  CHECK(source.pull(into, 8, 1000).count == 2);
+  CHECK(into.size() == 2 * source.record_bytes());
 }
