@@ -41,7 +41,8 @@ const method_row* find_method(persist_method method) noexcept {
 const storage& storage_of(persist_method method) {
   const auto* const found = find_method(method);
   if (found == nullptr || found->stored_as == nullptr)
-    throw std::invalid_argument(fmt::format("persist method is {}, expected {}", static_cast<int>(method), names_of_methods()));
+    throw std::invalid_argument(
+        fmt::format("persist method is {}, expected {}", static_cast<int>(method), names_of_methods()));
   return *found->stored_as;
 }
 
