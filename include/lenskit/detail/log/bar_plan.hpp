@@ -6,10 +6,15 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace lenskit::detail {
 
 struct bar_plan {
+  // Not an aggregate: GCC 12 takes the string of one in a view for uninitialised.
+  bar_plan() = default;
+  bar_plan(std::string label_, std::optional<std::size_t> total_) : label(std::move(label_)), total(total_) {}
+
   std::string label{};
   std::optional<std::size_t> total{};  ///< unknown if there is none
 };
