@@ -1,6 +1,4 @@
-#include <lenskit/detail/engines/in_process.hpp>
-#include <lenskit/detail/engines/processes.hpp>
-#include <lenskit/detail/engines/threads.hpp>
+#include <lenskit/detail/engines/table.hpp>
 #include <lenskit/detail/log/delivery.hpp>
 #include <lenskit/detail/os/cancel_shield.hpp>
 #include <lenskit/detail/os/crew.hpp>
@@ -72,11 +70,13 @@ pool_plan plan_pool(const invoker_options& options) {
   pool_plan plan;
   plan.n_jobs = choose_n_jobs(options);
   plan.engine = choose_engine(options, plan.n_jobs);
-  if (plan.engine == lenskit::engine::in_process) plan.n_jobs = 1;
-  if (options.task_timeout && plan.engine != lenskit::engine::processes) {
-    throw std::invalid_argument(
-        fmt::format("task_timeout needs engine processes, which can stop a task; engine {} cannot",
-                    plan.engine == lenskit::engine::threads ? "threads" : "in_process"));
+  const auto& row = row_of(plan.engine);
+  if (row.has_one_worker) plan.n_jobs = 1;
+  plan.stores_model = row.isolates;
+  if (options.task_timeout && !row.stops_tasks) {
+    throw std::invalid_argument(fmt::format("task_timeout needs engine {}, which can stop a task; engine {} cannot",
+                                            engine_names([](const engine_row& each) { return each.stops_tasks; }),
+                                            row.name));
   }
   plan.worker_settings = options.worker_parallel.value_or(worker_settings(plan.n_jobs));
   plan.worker_settings.resolve_defaults();
@@ -86,34 +86,21 @@ pool_plan plan_pool(const invoker_options& options) {
 std::shared_ptr<dispatcher> start_pool(const pool_plan& plan, const invoker_options& options,
                                        std::shared_ptr<workplace> place) {
   const cancel_shield shield;
-  std::unique_ptr<worker_engine> engine;
-  switch (plan.engine) {
-    case lenskit::engine::threads: engine = std::make_unique<threads_engine>(*place, plan.n_jobs); break;
-    case lenskit::engine::processes: {
-      warn_of_static_backend();
-      process_options how;
-      how.workers = plan.n_jobs;
-      how.keeps_time = options.task_timeout.has_value();
-      // Each that wakes would displace another: every such switch is work that nobody asked for.
-      const bool crowded = plan.n_jobs > static_cast<int>(usable_processors());
-      how.enter_worker = [settings = plan.worker_settings, crowded](int index) {
-        if (crowded) schedule_as_batch();
-        enter_role(process_role::pool_worker, index);
-        apply_worker_threads(settings);
-      };
-      engine = std::make_unique<processes_engine>(std::move(place), std::move(how));
-      break;
-    }
-    default: {
-      engine = std::make_unique<in_process_engine>(std::move(place));
-      break;
-    }
-  }
+  const auto& row = row_of(plan.engine);
+  if (row.isolates) warn_of_static_backend();
+  engine_start with{std::move(place), plan.n_jobs, options.task_timeout.has_value()};
+  // Each that wakes would displace another: every such switch is work that nobody asked for.
+  const bool crowded = plan.n_jobs > static_cast<int>(usable_processors());
+  with.enter_worker = [settings = plan.worker_settings, crowded](int index) {
+    if (crowded) schedule_as_batch();
+    enter_role(process_role::pool_worker, index);
+    apply_worker_threads(settings);
+  };
   dispatch_options how;
   how.task_timeout = options.task_timeout;
   how.max_retries = options.max_retries;
   how.stop_token = options.stop_token;
-  return std::make_shared<dispatcher>(std::move(engine), std::move(how));
+  return std::make_shared<dispatcher>(row.start(std::move(with)), std::move(how));
 }
 
 call_plan next_call(body_id body, result_order order) { return {body, order, next_call_seed()}; }

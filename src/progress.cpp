@@ -23,11 +23,11 @@ std::vector<std::pair<std::string, std::int64_t>> progress::counts() const { ret
 bool progress::is_finished() const noexcept { return counts_->closed(); }
 
 std::shared_ptr<progress> invoke_progress(std::string label, std::optional<std::size_t> total) {
-  return detail::make_bar(std::move(label), total, {"dispatched", "in-progress", progress::finished_state});
+  return detail::make_bar({std::move(label), total}, {"dispatched", "in-progress", progress::finished_state});
 }
 
 std::shared_ptr<progress> item_progress(std::string label, std::optional<std::size_t> total) {
-  return detail::make_bar(std::move(label), total, {progress::finished_state});
+  return detail::make_bar({std::move(label), total}, {progress::finished_state});
 }
 
 }  // namespace lenskit

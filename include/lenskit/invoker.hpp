@@ -6,6 +6,7 @@
 #include <lenskit/detail/dispatch/time_limit.hpp>
 #include <lenskit/detail/dispatch/zip_source.hpp>
 #include <lenskit/detail/worker/typed_tasks.hpp>
+#include <lenskit/engine.hpp>
 #include <lenskit/error.hpp>
 #include <lenskit/map_range.hpp>
 #include <lenskit/persist.hpp>
@@ -26,14 +27,6 @@
 
 namespace lenskit {
 
-/// Where tasks run. All engines give the same results, order, exceptions, seeds and progress.
-enum class engine {
-  automatic,   ///< in_process for one worker, if no option asks for what only processes can do; else processes
-  in_process,  ///< in the thread that asks for the result; one task at a time, none before it is wanted
-  threads,     ///< threads of this process; a task cannot be stopped, and a crash is the program's own
-  processes,   ///< forked processes: a crash or a hang costs one task
-};
-
 struct invoker_options {
   std::optional<int> n_jobs{};  ///< workers; default `proc_count({.max_default = 4})`
   lenskit::engine engine = lenskit::engine::automatic;
@@ -53,6 +46,7 @@ namespace detail {
 struct pool_plan {
   int n_jobs = 1;
   lenskit::engine engine = lenskit::engine::in_process;
+  bool stores_model = false;  ///< for workers that are processes
   parallel_settings worker_settings{};
 };
 
@@ -258,12 +252,12 @@ class invoker {
   std::shared_ptr<const kept> hold(persisted_model<kept>&& persisted) { return detail::share_model(persisted); }
   std::shared_ptr<const kept> hold(const Model& model) {
     std::shared_ptr<const kept> borrowed(std::shared_ptr<void>(), std::addressof(detail::as_kept(model)));
-    return plan_.engine == lenskit::engine::processes ? persist_for_workers(std::move(borrowed)) : borrowed;
+    return plan_.stores_model ? persist_for_workers(std::move(borrowed)) : borrowed;
   }
   std::shared_ptr<const kept> hold(Model&& model) {
     detail::check_whole_model(model);  // moving it would cut it off
     auto owned = std::make_shared<const kept>(std::move(const_cast<kept&>(detail::as_kept(model))));
-    return plan_.engine == lenskit::engine::processes ? persist_for_workers(std::move(owned)) : owned;
+    return plan_.stores_model ? persist_for_workers(std::move(owned)) : owned;
   }
 
   // Persists and maps `model` here, before the workers are forked: they inherit the mapping and what was reconstructed.

@@ -1,6 +1,7 @@
 // All of lenskit-parallel. Each header can also be included by itself.
 #pragma once
 
+#include <lenskit/engine.hpp>        // IWYU pragma: export
 #include <lenskit/error.hpp>         // IWYU pragma: export
 #include <lenskit/fork_guard.hpp>    // IWYU pragma: export
 #include <lenskit/invoker.hpp>       // IWYU pragma: export

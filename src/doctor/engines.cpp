@@ -1,3 +1,4 @@
+#include <lenskit/detail/engines/table.hpp>
 #include <lenskit/error.hpp>
 #include <lenskit/invoker.hpp>
 #include <lenskit/shared_array.hpp>
@@ -38,7 +39,7 @@ std::string wrong_result(const std::vector<double>& results, const patient& mode
   return {};
 }
 
-value try_engine(lenskit::engine engine, const char* name, const patient& model, findings& found) {
+value try_engine(const detail::engine_row& engine, const patient& model, findings& found) {
   using clock = std::chrono::steady_clock;
   const auto milliseconds = [](clock::duration time) {
     return std::chrono::duration<double, std::milli>(time).count();
@@ -46,8 +47,8 @@ value try_engine(lenskit::engine engine, const char* name, const patient& model,
   std::vector<int> inputs(tasks);
   std::iota(inputs.begin(), inputs.end(), 0);
   try {
-    invoker_options options{.n_jobs = workers, .engine = engine};
-    if (engine == engine::processes) options.task_timeout = task_limit;
+    invoker_options options{.n_jobs = workers, .engine = engine.which};
+    if (engine.stops_tasks) options.task_timeout = task_limit;
     const auto begin = clock::now();
     invoker inv(model, examine, options);
     const auto started = clock::now();
@@ -69,7 +70,7 @@ value try_engine(lenskit::engine engine, const char* name, const patient& model,
   } catch (const settings_error& error) {
     return value::table{{"works", false}, {"error", error.what()}};  // one problem, found with the settings
   } catch (const std::exception& error) {
-    found.problems.push_back({fmt::format("the engine {} does not work: {}", name, error.what())});
+    found.problems.push_back({fmt::format("the engine {} does not work: {}", engine.name, error.what())});
     return value::table{{"works", false}, {"error", error.what()}};
   }
 }
@@ -80,9 +81,9 @@ value examine_engines(findings& found) {
   std::vector<double> numbers(100'000);
   std::iota(numbers.begin(), numbers.end(), 0.5);
   const patient model{shared_array<double>(std::move(numbers))};
-  return value::table{{"in_process", try_engine(engine::in_process, "in_process", model, found)},
-                      {"threads", try_engine(engine::threads, "threads", model, found)},
-                      {"processes", try_engine(engine::processes, "processes", model, found)}};
+  value::table tried;
+  for (const auto& each : detail::engine_table()) tried.emplace_back(each.name, try_engine(each, model, found));
+  return tried;
 }
 
 }  // namespace lenskit::doctor

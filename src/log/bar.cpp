@@ -19,8 +19,9 @@ bar_id next_id() noexcept {
 
 }  // namespace
 
-bar::bar(std::string label, std::optional<std::size_t> total, std::initializer_list<std::string_view> states)
-    : progress(std::move(label), total),
+bar::bar(bar_plan plan, std::initializer_list<std::string_view> states)
+    : progress(plan.label, plan.total),
+      plan_(std::move(plan)),
       id_(next_id()),
       via_(0),
       started_(now_ns()),
@@ -30,8 +31,9 @@ bar::bar(std::string label, std::optional<std::size_t> total, std::initializer_l
   if (!reports_started()) progress_board::instance().add(*this);
 }
 
-bar::bar(std::string label, std::optional<std::size_t> total, bar_id id, std::int64_t via)
-    : progress(std::move(label), total),
+bar::bar(bar_plan plan, bar_id id, std::int64_t via)
+    : progress(plan.label, plan.total),
+      plan_(std::move(plan)),
       id_(id),
       via_(via),
       started_(now_ns()),
@@ -88,9 +90,8 @@ bool bar::plain_line_due() noexcept {
   return now - last >= 10 * second_ns && last_plain_.compare_exchange_strong(last, now);
 }
 
-std::shared_ptr<progress> make_bar(std::string label, std::optional<std::size_t> total,
-                                   std::initializer_list<std::string_view> states) {
-  return std::make_shared<bar>(std::move(label), total, states);
+std::shared_ptr<progress> make_bar(bar_plan plan, std::initializer_list<std::string_view> states) {
+  return std::make_shared<bar>(std::move(plan), states);
 }
 
 }  // namespace lenskit::detail

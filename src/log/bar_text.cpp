@@ -33,13 +33,13 @@ std::string states_text(const bar_view& view) {
 }
 
 double fraction(const bar_view& view) noexcept {
-  if (!view.total) return 0;
-  if (*view.total == 0) return 1;
-  return std::clamp(static_cast<double>(view.done) / static_cast<double>(*view.total), 0.0, 1.0);
+  if (!view.plan.total) return 0;
+  if (*view.plan.total == 0) return 1;
+  return std::clamp(static_cast<double>(view.done) / static_cast<double>(*view.plan.total), 0.0, 1.0);
 }
 
 double seconds_left(const bar_view& view) noexcept {
-  return (static_cast<double>(*view.total) - static_cast<double>(view.done)) / view.rate;
+  return (static_cast<double>(*view.plan.total) - static_cast<double>(view.done)) / view.rate;
 }
 
 std::string gauge(double part, std::size_t cells, bool unicode) {
@@ -59,18 +59,18 @@ std::string gauge(double part, std::size_t cells, bool unicode) {
 
 std::string bar_line(const bar_view& view, const bar_style& style) {
   const auto columns = static_cast<std::size_t>(std::max(style.columns, 2)) - 1;
-  const auto label = view.label.empty() ? std::string() : printable_text(view.label) + ": ";
+  const auto label = view.plan.label.empty() ? std::string() : printable_text(view.plan.label) + ": ";
   auto states = states_text(view);
   if (!states.empty()) states.insert(0, 1, ' ');
-  const bool at_end = view.total && view.done >= static_cast<std::int64_t>(*view.total);
-  if (!view.total) {
+  const bool at_end = view.plan.total && view.done >= static_cast<std::int64_t>(*view.plan.total);
+  if (!view.plan.total) {
     const auto text =
         fmt::format("{}{} [{}, {}]{}", label, view.done, duration(view.seconds), rate_text(view.rate), states);
     return std::string(clipped_text(text, columns));
   }
   const auto head = fmt::format("{}{:3.0f}%", label, std::floor(fraction(view) * 100));
   const auto left = at_end ? duration(0) : view.rate > 0 ? duration(seconds_left(view)) : "--:--";
-  const auto tail = fmt::format(" {}/{} [{}<{}, {}]{}", view.done, *view.total, duration(view.seconds), left,
+  const auto tail = fmt::format(" {}/{} [{}<{}, {}]{}", view.done, *view.plan.total, duration(view.seconds), left,
                                 rate_text(view.rate), states);
   constexpr std::size_t longest_gauge = 30;
   constexpr std::size_t shortest_gauge = 4;
@@ -83,11 +83,11 @@ std::string bar_line(const bar_view& view, const bar_style& style) {
 }
 
 std::string plain_line(const bar_view& view) {
-  auto text = view.label.empty() ? std::string() : printable_text(view.label) + ": ";
+  auto text = view.plan.label.empty() ? std::string() : printable_text(view.plan.label) + ": ";
   text += fmt::format("{}", view.done);
-  if (view.total) text += fmt::format(" of {} ({:.0f}%)", *view.total, std::floor(fraction(view) * 100));
+  if (view.plan.total) text += fmt::format(" of {} ({:.0f}%)", *view.plan.total, std::floor(fraction(view) * 100));
   text += fmt::format(" in {:.{}f} s, {}", view.seconds, view.seconds < 10 ? 1 : 0, rate_text(view.rate));
-  if (view.total && view.rate > 0 && view.done < static_cast<std::int64_t>(*view.total))
+  if (view.plan.total && view.rate > 0 && view.done < static_cast<std::int64_t>(*view.plan.total))
     text += fmt::format(", {:.0f} s left", seconds_left(view));
   if (const auto states = states_text(view); !states.empty()) text += "; " + states;
   return text;

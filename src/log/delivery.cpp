@@ -3,7 +3,6 @@
 #include <lenskit/detail/log/log_replay.hpp>
 #include <lenskit/detail/log/progress_board.hpp>
 #include <lenskit/detail/log/report_writer.hpp>
-#include <lenskit/detail/log/worker_progress.hpp>
 #include <lenskit/detail/os/child.hpp>
 #include <lenskit/detail/os/other_threads.hpp>
 #include <lenskit/detail/os/per_process.hpp>
@@ -40,6 +39,13 @@ void deliver_anew() noexcept {
   delivers_here = false;
 }
 
+bool try_to_deliver(deliver_item deliver, delivery_channel* from, std::string_view body) noexcept try {
+  const foreign_call inside;
+  return deliver == nullptr || deliver(from, body);
+} catch (...) {
+  return true;
+}
+
 // After main, but before spdlog's registry goes, which is the older object: `have_thread` sees to that.
 void deliver_what_is_left() {
   if (auto* all = deliveries.find()) all->end();
@@ -51,8 +57,12 @@ delivery_channel::delivery_channel(std::optional<int> worker) : replay(std::make
 
 delivery_channel::~delivery_channel() = default;
 
-void delivery_batch::add(delivery_kind kind, std::string_view body, std::uint64_t reports) {
-  items.push_back({kind, body.size(), reports});
+bool deliver_warning(delivery_channel*, std::string_view text) { return try_log_line(severity::warning, text); }
+
+bool deliver_info(delivery_channel*, std::string_view text) { return try_log_line(severity::info, text); }
+
+void delivery_batch::add(deliver_item deliver, std::string_view body, std::uint64_t reports) {
+  items.push_back({deliver, body.size(), reports});
   bytes += body;
 }
 
@@ -87,7 +97,7 @@ void log_delivery::help() noexcept {
 void log_delivery::say(severity how, std::string_view text) noexcept try {
   if (reports_started()) return log_line(how, text);
   delivery_batch line;
-  line.add(how == severity::info ? delivery_kind::info : delivery_kind::warning, text, 0);
+  line.add(how == severity::info ? deliver_info : deliver_warning, text, 0);
   auto& delivery = instance();
   delivery.post(std::move(line));
   delivery.help();
@@ -176,7 +186,9 @@ void log_delivery::deliver(delivery_batch& batch) noexcept {
   for (const auto& item : batch.items) {
     const auto body = std::string_view(batch.bytes).substr(at, item.bytes);
     at += item.bytes;
-    while (!ended_ && !deliver_item(batch, item.kind, body)) std::this_thread::sleep_for(registry_pause);
+    // To wait for the registry inside would make a fork wait, by somebody who may hold it.
+    while (!ended_ && !try_to_deliver(item.deliver, batch.channel.get(), body))
+      std::this_thread::sleep_for(registry_pause);
     if (ended_) break;
     items_.fetch_add(1, std::memory_order_relaxed);
     note_delivered(batch.channel.get(), item.reports);
@@ -186,25 +198,6 @@ void log_delivery::deliver(delivery_batch& batch) noexcept {
     batch.channel->replay->forget_loggers();
   }
   delivers_here = before;
-}
-
-// False if spdlog's registry is busy. To wait for it here would make a fork wait, by somebody who may hold it.
-bool log_delivery::deliver_item(const delivery_batch& batch, delivery_kind kind, std::string_view body) noexcept try {
-  const foreign_call inside;
-  switch (kind) {
-    case delivery_kind::log: {
-      log_record record;
-      return !parse_log_record(body, false, record) || batch.channel->replay->log(record);
-    }
-    case delivery_kind::progress: apply_progress_report(body, batch.channel->pid); return true;
-    case delivery_kind::warning: return try_log_line(severity::warning, body);
-    case delivery_kind::info: return try_log_line(severity::info, body);
-    case delivery_kind::bars_end: close_worker_bars(batch.channel->pid); return true;
-    case delivery_kind::nothing: return true;
-  }
-  return true;
-} catch (...) {
-  return true;
 }
 
 void log_delivery::note_delivered(delivery_channel* channel, std::uint64_t reports) noexcept {
@@ -222,7 +215,7 @@ void log_delivery::note_caught_up() noexcept try {
   if (!took) return;
   const auto seconds = std::chrono::duration<double>(*took).count();
   delivery_batch line;
-  line.add(delivery_kind::warning,
+  line.add(deliver_warning,
            fmt::format("a log sink or the terminal took {:.1f} s: results did not wait for the log records and "
                        "progress of their tasks meanwhile",
                        seconds),

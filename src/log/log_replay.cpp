@@ -93,4 +93,9 @@ bool log_replay::log(const log_record& record) noexcept try {
   return true;
 }
 
+bool deliver_log(delivery_channel* from, std::string_view body) {
+  log_record record;
+  return !parse_log_record(body, false, record) || from->replay->log(record);
+}
+
 }  // namespace lenskit::detail

@@ -119,7 +119,7 @@ void progress_board::apply(const progress_report& report) {
     // A bar of this process that has ended, or one of a worker that came and went between two reports.
     if (report.finished || process_of(report.id) == static_cast<std::uint32_t>(sys::getpid())) return;
     held.unlock();
-    remote = std::make_shared<bar>(std::string(report.label), report.total, report.id, report.via);
+    remote = std::make_shared<bar>(report.plan, report.id, report.via);
     held.lock();
     remote_[report.id] = remote;
     target = remote.get();
@@ -213,8 +213,7 @@ void progress_board::log_bar(bar& which) {
 bar_view progress_board::view_of(bar& which) {
   auto states = which.counts();
   std::erase_if(states, [](const auto& each) { return each.first == progress::finished_state; });
-  return {which.label(), which.total(), which.count(), std::move(states), static_cast<double>(which.age()) / 1e9,
-          which.rate()};
+  return {which.plan(), which.count(), std::move(states), static_cast<double>(which.age()) / 1e9, which.rate()};
 }
 
 bar_view progress_board::end_view_of(bar& which) {

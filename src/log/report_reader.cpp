@@ -120,7 +120,7 @@ void report_reader::finish() noexcept try {
     carried_ = 0;
     for (const auto& cut_off : std::exchange(partials_, {})) say_partial(cut_off);
     say_drops();
-    batch_.add(delivery_kind::bars_end, {}, 0);
+    batch_.add(deliver_end_of_bars, {}, 0);
     post();
   }
   delivery.help();
@@ -151,7 +151,7 @@ std::size_t report_reader::consume(const char* bytes, std::size_t count) {
 void report_reader::accept(const fragment_header& header, const char* body, std::size_t bytes) {
   if (header.lost > 0) {
     const auto text = fmt::format("{} dropped: worker {} waited for room in its log pipe", header.lost, pid_);
-    give(delivery_kind::warning, text, header, header.lost);
+    give(deliver_warning, text, header, header.lost);
   }
   if (!partials_.empty() && header.position == 0) {
     // A thread writes one report after the other: a new one means that it gave up the last.
@@ -164,7 +164,7 @@ void report_reader::accept(const fragment_header& header, const char* body, std:
         continue;
       }
       say_partial(*cut_off);
-      give(delivery_kind::nothing, {}, cut_off->first);
+      give(nullptr, {}, cut_off->first);
       cut_off = partials_.erase(cut_off);
     }
   }
@@ -201,16 +201,13 @@ void report_reader::take(const fragment_header& header, std::string_view body) {
   bool good = false;
   switch (header.kind) {
     case report_kind::log: good = take_log(header, body); break;
-    case report_kind::progress:
-      good = is_progress_report(body);
-      if (good && !drop(header, true)) give(delivery_kind::progress, body, header);
-      break;
+    case report_kind::progress: good = take_important(header, body, is_progress_report(body), deliver_progress); break;
     case report_kind::crash: good = take_crash(header, body); break;
     case report_kind::drops: return;
   }
   if (good) return;
   garbage_ += sizeof header + body.size();
-  give(delivery_kind::nothing, {}, header);
+  give(nullptr, {}, header);
 }
 
 bool report_reader::take_log(const fragment_header& header, std::string_view body) {
@@ -219,8 +216,14 @@ bool report_reader::take_log(const fragment_header& header, std::string_view bod
   keep_line(record.fields, record.name, record.text);
   if (drop(header, record.fields.level >= spdlog::level::warn)) return true;
   say_drops();
-  give(delivery_kind::log, body, header);
+  give(deliver_log, body, header);
   return true;
+}
+
+bool report_reader::take_important(const fragment_header& header, std::string_view body, bool sound,
+                                   deliver_item deliver) {
+  if (sound && !drop(header, true)) give(deliver, body, header);
+  return sound;
 }
 
 bool report_reader::take_crash(const fragment_header& header, std::string_view body) {
@@ -234,17 +237,17 @@ bool report_reader::take_crash(const fragment_header& header, std::string_view b
   if (frame_bytes > 0) std::memcpy(notice.frames.data(), body.data() + sizeof fields, frame_bytes);
   notice.text.assign(body.data() + sizeof fields + frame_bytes, fields.text_bytes);
   crash_ = std::move(notice);
-  give(delivery_kind::nothing, {}, header);
+  give(nullptr, {}, header);
   return true;
 }
 
 // Settles so many reports, unless they are those of another process than the worker.
-void report_reader::give(delivery_kind kind, std::string_view body, const fragment_header& header,
+void report_reader::give(deliver_item deliver, std::string_view body, const fragment_header& header,
                          std::uint64_t reports) {
-  batch_.add(kind, body, (header.flags & fragment_header::foreign) == 0 ? reports : 0);
+  batch_.add(deliver, body, (header.flags & fragment_header::foreign) == 0 ? reports : 0);
 }
 
-void report_reader::warn(std::string_view text) { batch_.add(delivery_kind::warning, text, 0); }
+void report_reader::warn(std::string_view text) { batch_.add(deliver_warning, text, 0); }
 
 // Whether there is no room for a report. It is settled then, and nobody waits for it.
 bool report_reader::drop(const fragment_header& header, bool important) {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -15,15 +14,13 @@
 namespace lenskit::detail {
 namespace {
 
-// The body of a progress report: this, the label, and for each state a count_fields and its name.
+// The body of a progress report: this, the bar's plan, and for each state a count_fields and its name.
 struct progress_fields {
   bar_id id;
-  std::int64_t total;  // -1 if unknown
-  std::uint16_t label_bytes;
-  std::uint16_t states;
+  std::uint32_t states;
   std::uint32_t finished;
 };
-static_assert(sizeof(progress_fields) == 24);
+static_assert(sizeof(progress_fields) == 16);
 
 struct count_fields {
   std::int64_t change;
@@ -31,12 +28,11 @@ struct count_fields {
   std::uint32_t unused;
 };
 
-constexpr std::size_t longest_label = 256;
+constexpr std::size_t longest_state = 256;
 constexpr std::int64_t interval = 100'000'000;  // ns
 
 struct pending_bar {
-  std::string label;
-  std::int64_t total = -1;
+  bar_plan plan{};
   std::int64_t last_report = 0;
   std::vector<std::pair<std::string, std::int64_t>> changes{};
 
@@ -44,7 +40,7 @@ struct pending_bar {
     if (state.empty()) state = progress::finished_state;
     for (auto& [name, count] : changes)
       if (name == state) return static_cast<void>(count += n);
-    changes.emplace_back(state.substr(0, longest_label), n);
+    changes.emplace_back(state.substr(0, longest_state), n);
   }
 };
 
@@ -59,22 +55,16 @@ std::atomic<pending_bars*> bars_of_worker{nullptr};
 void append(std::string& to, const void* data, std::size_t bytes) { to.append(static_cast<const char*>(data), bytes); }
 
 bool write_bar(bar_id id, pending_bar& bar, bool finished, patience wait) {
-  progress_fields fields{};
-  fields.id = id;
-  fields.total = bar.total;
-  fields.label_bytes = static_cast<std::uint16_t>(bar.label.size());
-  fields.states = static_cast<std::uint16_t>(bar.changes.size());
-  fields.finished = finished ? 1 : 0;
-  std::string counts;
+  const progress_fields fields{id, static_cast<std::uint32_t>(bar.changes.size()), finished ? 1U : 0U};
+  std::string body;
+  put_plan(body, bar.plan);
   for (const auto& [name, count] : bar.changes) {
     const count_fields each{count, static_cast<std::uint32_t>(name.size()), 0};
-    append(counts, &each, sizeof each);
-    counts += name;
+    append(body, &each, sizeof each);
+    body += name;
   }
   bar.last_report = now_ns();
-  if (!write_report(report_kind::progress, wait,
-                    {{&fields, sizeof fields}, {bar.label.data(), bar.label.size()}, {counts.data(), counts.size()}}))
-    return false;
+  if (!write_report(report_kind::progress, wait, {{&fields, sizeof fields}, {body.data(), body.size()}})) return false;
   bar.changes.clear();
   return true;
 }
@@ -82,8 +72,7 @@ bool write_bar(bar_id id, pending_bar& bar, bool finished, patience wait) {
 pending_bar& pending_for(pending_bars& all, const bar& source) {
   const auto [found, is_new] = all.bars.try_emplace(source.id());
   if (is_new) {
-    found->second.label = source.label().substr(0, longest_label);
-    if (source.total()) found->second.total = static_cast<std::int64_t>(*source.total());
+    found->second.plan = source.plan();
     found->second.last_report = now_ns();  // the bars of short tasks need one report, at their end
   }
   return found->second;
@@ -91,48 +80,22 @@ pending_bar& pending_for(pending_bars& all, const bar& source) {
 
 bool made_here(bar_id id) noexcept { return process_of(id) == current_process(); }
 
-// Reads the body of a report from its front.
-class body_reader {
- public:
-  explicit body_reader(std::string_view body) noexcept : rest_(body) {}
-  template <class T>
-  bool read(T& into) noexcept {
-    std::string_view bytes;
-    if (!take(sizeof into, bytes)) return false;
-    std::memcpy(&into, bytes.data(), sizeof into);
-    return true;
-  }
-  bool take(std::size_t count, std::string_view& into) noexcept {
-    if (count > rest_.size()) return false;
-    into = rest_.substr(0, count);
-    rest_.remove_prefix(count);
-    return true;
-  }
-  [[nodiscard]] bool done() const noexcept { return rest_.empty(); }
-
- private:
-  std::string_view rest_;
-};
-
 std::optional<progress_report> parse(std::string_view body) {
   body_reader reader(body);
   progress_fields fields;
   progress_report parsed;
-  if (!reader.read(fields) || fields.total < -1 || fields.label_bytes > longest_label || fields.states > 64 ||
-      !reader.take(fields.label_bytes, parsed.label))
-    return std::nullopt;
+  if (!reader.read(fields) || fields.states > 64 || !get_plan(reader, parsed.plan)) return std::nullopt;
   for (unsigned i = 0; i < fields.states; ++i) {
     count_fields each;
     std::string_view name;
     constexpr std::int64_t limit = std::numeric_limits<int>::max();
-    if (!reader.read(each) || each.name_bytes > longest_label || !reader.take(each.name_bytes, name))
+    if (!reader.read(each) || each.name_bytes > longest_state || !reader.take(each.name_bytes, name))
       return std::nullopt;
     if (each.change < -limit || each.change > limit) return std::nullopt;
     parsed.changes.emplace_back(name, each.change);
   }
   if (!reader.done()) return std::nullopt;
   parsed.id = fields.id;
-  if (fields.total >= 0) parsed.total = static_cast<std::size_t>(fields.total);
   parsed.finished = fields.finished != 0;
   return parsed;
 }
@@ -172,19 +135,19 @@ void flush_worker_progress() noexcept try {
 
 bool is_progress_report(std::string_view body) { return parse(body).has_value(); }
 
-void apply_progress_report(std::string_view body, pid_t pid) {
+bool deliver_progress(delivery_channel* from, std::string_view body) {
   if (reports_started()) {
     write_report(report_kind::progress, patience::brief, {{body.data(), body.size()}});
-    return;
+  } else if (auto parsed = parse(body)) {
+    parsed->via = from->pid;
+    progress_board::instance().apply(*parsed);
   }
-  auto parsed = parse(body);
-  if (!parsed) return;
-  parsed->via = pid;
-  progress_board::instance().apply(*parsed);
+  return true;
 }
 
-void close_worker_bars(pid_t pid) noexcept {
-  if (!reports_started()) progress_board::instance().close_bars_of(pid);
+bool deliver_end_of_bars(delivery_channel* from, std::string_view) {
+  if (!reports_started()) progress_board::instance().close_bars_of(from->pid);
+  return true;
 }
 
 }  // namespace lenskit::detail

@@ -1,3 +1,4 @@
+#include <lenskit/detail/engines/table.hpp>
 #include <lenskit/detail/settings/resolve.hpp>
 #include <lenskit/error.hpp>
 
@@ -37,8 +38,8 @@ int checked_setting(int value, const std::string& origin) {
 }
 
 void refuse_ray(const std::string& origin) {
-  throw settings_error("cannot use Ray, which " + origin +
-                       " asks for: this build has only the engines in_process, threads and processes");
+  throw settings_error("cannot use Ray, which " + origin + " asks for: this build has only the engines " +
+                       engine_names());
 }
 
 std::vector<int> parse_levels(const char* variable, const std::string& text) {

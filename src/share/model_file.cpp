@@ -52,14 +52,14 @@ class unfinished_name {
   std::string name_;
 };
 
-model_file fill(const model_parts& parts, const file_choice& choice, const model_directory& directory) {
+written_model fill(const model_parts& parts, const file_choice& choice, const model_directory& directory) {
   const auto file = directory.create();
   unfinished_name early(directory, file.named);
   const auto bytes = parts.header().total_bytes;
   check_room(file.file.get(), bytes);
   allocate(file.file.get(), bytes, directory.path().string());
   write_model(parts, write_to(file.file.get(), bytes, directory.path().string()));
-  model_file made{directory.reopen_for_reading(file), {}, false};
+  written_model made{directory.reopen_for_reading(file), {}, false};
   if (choice.nameless) return made;  // and takes a name back that the file system made us give
 
   const bool durable = !choice.file.empty();
@@ -81,7 +81,15 @@ model_file fill(const model_parts& parts, const file_choice& choice, const model
 
 }  // namespace
 
-model_file make_model_file(const model_parts& parts, const file_choice& choice) {
+constinit const storage file_storage{.takes_place = true,
+                                     .lasts = true,
+                                     .made_here = model_origin::file,
+                                     .taken = model_origin::file,
+                                     .write = &make_model_file,
+                                     .accept = [](int) {},  // anybody may have touched it: its checks say more
+                                     .remove = &remove_model_file};
+
+written_model make_model_file(const model_parts& parts, const file_choice& choice) {
   if (!choice.file.empty() && !choice.file.has_filename())
     throw persist_error(fmt::format("cannot write a model to {}: it names a directory", choice.file.string()));
   auto where = choice.directory;

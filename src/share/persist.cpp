@@ -4,6 +4,7 @@
 #include <lenskit/detail/os/system.hpp>
 #include <lenskit/detail/share/model_directory.hpp>
 #include <lenskit/detail/share/model_state.hpp>
+#include <lenskit/detail/share/storage.hpp>
 #include <lenskit/error.hpp>
 #include <lenskit/persist_method.hpp>
 
@@ -18,25 +19,6 @@
 #include <typeinfo>
 
 namespace lenskit {
-
-persist_method parse_persist_method(std::string_view name) {
-  if (name == "automatic") return persist_method::automatic;
-  if (name == "shm") return persist_method::shm;
-  if (name == "file" || name == "binpickle") return persist_method::file;
-  if (name == "inherit") return persist_method::inherit;
-  throw std::invalid_argument(
-      fmt::format("unknown persist method '{}': expected automatic, shm, file, binpickle or inherit", name));
-}
-
-std::string_view to_string(persist_method method) noexcept {
-  switch (method) {
-    case persist_method::automatic: return "automatic";
-    case persist_method::shm: return "shm";
-    case persist_method::file: return "file";
-    case persist_method::inherit: return "inherit";
-  }
-  return "unknown";
-}
 
 namespace detail {
 
@@ -89,36 +71,30 @@ persist_method choose_method(const persist_options& options, bool can_be_stored)
   const bool names_place = !options.dir.empty() || !options.file.empty();
   if (!options.dir.empty() && !options.file.empty())
     throw std::invalid_argument("persist options name both a directory and a file");
-  switch (options.method) {
-    case persist_method::automatic:
-      if (!can_be_stored) return inherited();
-      return names_place || chosen_model_directory() ? persist_method::file : persist_method::shm;
-    case persist_method::inherit:
-    case persist_method::shm:
-      if (names_place)
-        throw std::invalid_argument(
-            fmt::format("persist options name a place for a file, but the method is {}", to_string(options.method)));
-      break;
-    case persist_method::file: break;
+  if (options.method == persist_method::automatic) {
+    if (!can_be_stored) return inherited();
+    return names_place || chosen_model_directory() ? persist_method::file : persist_method::shm;
   }
-  if (options.method == persist_method::inherit) return inherited();
+  const bool inherits = options.method == persist_method::inherit;
+  if (names_place && (inherits || !storage_of(options.method).takes_place))
+    throw std::invalid_argument(
+        fmt::format("persist options name a place for a file, but the method is {}", to_string(options.method)));
+  if (inherits) return inherited();
   if (!can_be_stored) fail_not_storable();
   return options.method;
 }
 
 stored_model store_model(model_parts& parts, const model_type& type, const persist_options& options, naming names,
-                         persist_method& method) {
+                         persist_method method) {
   const cancel_shield shield;
   const file_choice choice{options.dir, options.file, names == naming::nameless};
-  if (method == persist_method::file) return stored_model::in_file(parts, type, choice);
   try {
-    return stored_model::in_memory(parts, type);
+    return stored_model::make(method, parts, type, choice);
   } catch (const no_space&) {
-    if (options.method != persist_method::automatic) throw;
+    if (options.method != persist_method::automatic || method == persist_method::file) throw;
   }
   // A disk is slower than memory, and better than nothing.
-  method = persist_method::file;
-  return stored_model::in_file(parts, type, choice);
+  return stored_model::make(persist_method::file, parts, type, choice);
 }
 
 }  // namespace detail

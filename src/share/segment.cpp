@@ -78,6 +78,15 @@ descriptor make_filled(const model_parts& parts) {
 
 }  // namespace
 
+constinit const storage segment_storage{
+    .takes_place = false,
+    .lasts = false,
+    .made_here = model_origin::own_memory,
+    .taken = model_origin::sealed_memory,
+    .write = [](const model_parts& parts, const file_choice&) { return written_model{make_memory_segment(parts)}; },
+    .accept = &verify_seals,
+    .remove = nullptr};
+
 descriptor make_memory_segment(const model_parts& parts) {
   constexpr std::uint64_t small = std::uint64_t{1} << 20;  // not worth reading the limits for
   if (parts.header().total_bytes > small) check_memory_room(parts.header().total_bytes);

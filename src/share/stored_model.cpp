@@ -36,24 +36,17 @@ std::span<const std::byte> model_source::get(std::uint64_t token, std::size_t by
   return mapped_->bytes().subspan(static_cast<std::size_t>(place.offset), bytes);
 }
 
-stored_model stored_model::in_memory(model_parts& parts, const model_type& type) {
-  parts.lay_out(type, false);
+stored_model stored_model::make(persist_method method, model_parts& parts, const model_type& type,
+                                const file_choice& choice) {
+  const auto& how = storage_of(method);
+  parts.lay_out(type, how.made_here == model_origin::file);
+  auto written = how.write(parts, choice);
   stored_model made;
-  made.segment_ = make_memory_segment(parts);
-  made.owner_ = made.maker_ = sys::getpid();
-  made.map();
-  return made;
-}
-
-stored_model stored_model::in_file(model_parts& parts, const model_type& type, const file_choice& choice) {
-  parts.lay_out(type, true);
-  auto file = make_model_file(parts, choice);
-  stored_model made;
-  made.segment_ = std::move(file.file);
-  made.path_ = std::move(file.path);
-  made.origin_ = model_origin::file;
-  made.file_ = true;
-  made.kept_ = file.kept;
+  made.segment_ = std::move(written.bytes);
+  made.path_ = std::move(written.path);
+  made.method_ = method;
+  made.origin_ = how.made_here;
+  made.kept_ = written.kept;
   made.owner_ = made.maker_ = sys::getpid();
   made.map();
   return made;
@@ -61,12 +54,13 @@ stored_model stored_model::in_file(model_parts& parts, const model_type& type, c
 
 stored_model stored_model::adopt(sent from) {
   if (!from.segment) throw persist_error("cannot take a model over: it was taken over before");
-  if (!from.is_file) verify_seals(from.segment.get());
+  const auto& how = storage_of(from.method);
+  how.accept(from.segment.get());
   stored_model made;
   made.segment_ = std::move(from.segment);
   made.path_ = std::move(from.path);
-  made.origin_ = from.is_file ? model_origin::file : model_origin::sealed_memory;
-  made.file_ = from.is_file;
+  made.method_ = from.method;
+  made.origin_ = how.taken;
   made.kept_ = from.kept;
   made.maker_ = sys::getpid();
   if (from.owned) made.owner_ = made.maker_;
@@ -79,16 +73,21 @@ stored_model::sent stored_model::send() const {
   const auto gate = descriptor_gate();
   descriptor copy(sys::dup(segment_.get()));
   if (!copy) throw persist_error(fmt::format("cannot send a model: {}", std::strerror(errno)));
-  return {std::move(copy), path_, file_, kept_, is_owner()};
+  return {std::move(copy), path_, method_, kept_, is_owner()};
 }
 
 verified_model stored_model::verify(const model_type& type) const {
   const auto bytes = mapped_->bytes();
   // Beyond the end of a file that was cut off lies SIGBUS.
-  if (file_ && made_here() && size_of(segment_.get()) != bytes.size())
+  if (origin_ == model_origin::file && made_here() && size_of(segment_.get()) != bytes.size())
     throw persist_error(fmt::format("cannot load model: the size of its file is {}, expected {}",
                                     size_of(segment_.get()), bytes.size()));
   return verify_model(bytes, type, origin_);
+}
+
+void stored_model::unmap() noexcept {
+  mapped_.reset();
+  if (*this && !find_method(method_)->stored_as->lasts) *this = stored_model();
 }
 
 bool stored_model::is_owner() const noexcept { return owner_ != 0 && owner_ == sys::getpid(); }
@@ -96,11 +95,12 @@ bool stored_model::is_owner() const noexcept { return owner_ != 0 && owner_ == s
 bool stored_model::made_here() const noexcept { return maker_ == sys::getpid(); }
 
 void stored_model::close() noexcept {
-  if (is_owner() && !path_.empty() && !kept_) remove_model_file(path_, segment_.get());
+  const auto* const how = find_method(method_)->stored_as;
+  if (is_owner() && !path_.empty() && !kept_ && how->remove != nullptr) how->remove(path_, segment_.get());
   if (segment_ && !made_here()) leave_open(std::move(segment_));
   segment_.reset();
   mapped_.reset();
-  file_ = false;
+  method_ = persist_method::automatic;
   owner_ = 0;
 }
 
@@ -109,7 +109,7 @@ void stored_model::swap(stored_model& other) noexcept {
   mapped_.swap(other.mapped_);
   path_.swap(other.path_);
   std::swap(origin_, other.origin_);
-  std::swap(file_, other.file_);
+  std::swap(method_, other.method_);
   std::swap(kept_, other.kept_);
   std::swap(owner_, other.owner_);
   std::swap(maker_, other.maker_);

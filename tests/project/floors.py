@@ -16,7 +16,7 @@ FLOORS = [
     (r"(sharing_mode|shared_array|persist_method|random|progress|logging)\.[ch]pp$", 2),
     (r"(detail/)?worker/", 3),
     (r"(detail/)?dispatch/", 4),
-    (r"(detail/)?engines/", 5),
+    (r"(detail/)?engines/|engine\.hpp$", 5),
     (r"", 6),
 ]
 

@@ -1,36 +1,33 @@
 // The engines as the conformance suite runs them, one after the other.
 #pragma once
 
+#include <lenskit/detail/engines/table.hpp>
 #include <lenskit/invoker.hpp>
 #include <support/catch.hpp>
 
+#include <string>
 #include <vector>
 
 namespace lenskit::tests {
 
 /// The engines that this build can test: the thread sanitizer does not survive a fork beside threads.
 inline std::vector<engine> every_engine() {
+  std::vector<engine> engines;
+  for (const auto& each : detail::engine_table()) {
 #ifdef __SANITIZE_THREAD__
-  return {engine::in_process, engine::threads};
-#else
-  return {engine::in_process, engine::threads, engine::processes};
+    if (each.isolates) continue;
 #endif
+    engines.push_back(each.which);
+  }
+  return engines;
 }
 
-inline const char* name_of(engine which) {
-  switch (which) {
-    case engine::automatic: return "automatic";
-    case engine::in_process: return "in_process";
-    case engine::threads: return "threads";
-    case engine::processes: return "processes";
-  }
-  return "?";
-}
+inline std::string name_of(engine which) { return std::string(detail::row_of(which).name); }
 
 inline invoker_options on(engine which, int n_jobs = 2) { return {.n_jobs = n_jobs, .engine = which}; }
 
 /// Whether tasks that run in this engine use the memory of the program itself.
-inline bool shares_memory(engine which) { return which != engine::processes; }
+inline bool shares_memory(engine which) { return !detail::row_of(which).isolates; }
 
 }  // namespace lenskit::tests
 

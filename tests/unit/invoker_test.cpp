@@ -48,6 +48,16 @@ TEST_CASE("options that make no sense are named with their value") {
   }
 }
 
+TEST_CASE("an engine that does not exist is refused with the names of those that do") {
+  CHECK(complaint({.n_jobs = 2, .engine = static_cast<engine>(77)}) ==
+        "engine is 77, expected one of automatic, in_process, threads and processes");
+}
+
+TEST_CASE("the engines that can stop a task are named where another is to do it") {
+  CHECK(complaint({.n_jobs = 2, .engine = engine::threads, .task_timeout = std::chrono::seconds(1)}) ==
+        "task_timeout needs engine processes, which can stop a task; engine threads cannot");
+}
+
 TEST_CASE("a number of jobs that does not fit an int is refused") {
   CHECK(mentions(message_of<std::invalid_argument>([] { invoker inv(0, add, (1LL << 32) + 1); }), {"n_jobs"}));
   CHECK(mentions(message_of<std::invalid_argument>([] { invoker inv(0, add, std::size_t{0}); }), {"n_jobs", "0"}));

@@ -357,3 +357,9 @@ TEST_CASE("a persist method is parsed from the names that LensKit and this libra
   for (const auto method : {persist_method::shm, persist_method::file, persist_method::inherit})
     CHECK(lenskit::parse_persist_method(lenskit::to_string(method)) == method);
 }
+
+TEST_CASE("a persist method that does not exist is refused with the names of those that do") {
+  const auto store = [] { (void)persist(make_als(), {.method = static_cast<persist_method>(77)}); };
+  CHECK(message_of<std::invalid_argument>(store) ==
+        "persist method is 77, expected automatic, shm, file, binpickle or inherit");
+}

@@ -22,7 +22,7 @@ using watch = std::chrono::steady_clock;
 delivery_batch lines(const std::shared_ptr<delivery_channel>& channel, int first, int count) {
   delivery_batch batch;
   batch.channel = channel;
-  for (int i = first; i < first + count; ++i) batch.add(delivery_kind::warning, std::to_string(i), 1);
+  for (int i = first; i < first + count; ++i) batch.add(deliver_warning, std::to_string(i), 1);
   return batch;
 }
 

@@ -48,7 +48,7 @@ TEST_CASE("O2: controls of one byte and of two become spaces") {
 }
 
 TEST_CASE("O2: a bar with wide characters keeps to its line at any width") {
-  const bar_view view{"推荐系统正在为全部用户计算推荐结果请稍候", 1000, 450, {{"已分派", 12}}, 3, 150};
+  const bar_view view{{"推荐系统正在为全部用户计算推荐结果请稍候", 1000}, 450, {{"已分派", 12}}, 3, 150};
   for (int columns = 2; columns < 150; ++columns) {
     INFO("columns " << columns);
     CHECK(text_width(bar_line(view, {.columns = columns})) < static_cast<std::size_t>(columns));

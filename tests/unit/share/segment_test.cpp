@@ -119,7 +119,7 @@ TEST_CASE("a source gives only arrays that the model has, of the size that they 
   d::model_parts parts;
   const auto array = pattern(10);
   const auto token = parts.put(array.data(), array.size(), 64);
-  const auto stored = d::stored_model::in_memory(parts, type);
+  const auto stored = d::stored_model::make(lenskit::persist_method::shm, parts, type);
   d::model_source source(stored.mapped(), stored.verify(type).arrays);
   CHECK_THROWS_AS(source.get(token + 1, 10), persist_error);
   CHECK_THROWS_AS(source.get(token, 11), persist_error);
@@ -130,7 +130,7 @@ TEST_CASE("a source gives only arrays that the model has, of the size that they 
 
 TEST_CASE("a model of one type is not loaded as another") {
   d::model_parts parts;
-  const auto stored = d::stored_model::in_memory(parts, type);
+  const auto stored = d::stored_model::make(lenskit::persist_method::shm, parts, type);
   CHECK_THROWS_AS(stored.verify(d::model_type_of<unsigned>()), persist_error);
   CHECK_NOTHROW(stored.verify(type));
 }

@@ -57,7 +57,7 @@ template <class Fn>
 double at_a_place_made_from_bytes(const Fn& fn, const model& of, int argument) {
   d::model_parts parts;
   d::encode_model(parts, of);
-  const auto stored = d::stored_model::in_memory(parts, d::model_type_of<model>());
+  const auto stored = d::stored_model::make(lenskit::persist_method::shm, parts, d::model_type_of<model>());
   d::writer sent;
   d::put_function(sent, fn);
 

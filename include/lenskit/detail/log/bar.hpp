@@ -1,14 +1,13 @@
 // One bar: its identity, which parent and workers share, and the rate at which it moves.
 #pragma once
 
+#include <lenskit/detail/log/bar_plan.hpp>
 #include <lenskit/progress.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
-#include <optional>
-#include <string>
 #include <string_view>
 
 namespace lenskit::detail {
@@ -24,15 +23,16 @@ enum class bar_id : std::uint64_t {};
 /// A bar on the board of the parent, or a source of progress reports in a worker.
 class bar final : public progress {
  public:
-  bar(std::string label, std::optional<std::size_t> total, std::initializer_list<std::string_view> states);
+  bar(bar_plan plan, std::initializer_list<std::string_view> states);
   /// The picture, in the parent, of a bar that a worker made: `id` is its number there.
-  bar(std::string label, std::optional<std::size_t> total, bar_id id, std::int64_t via);
+  bar(bar_plan plan, bar_id id, std::int64_t via);
   ~bar() override;
 
   void update(int n, std::string_view state, std::string_view from) override;
   void finish() override;
 
   [[nodiscard]] bar_id id() const noexcept { return id_; }
+  [[nodiscard]] const bar_plan& plan() const noexcept { return plan_; }
   /// The worker whose reports this bar shows; 0 for a bar of this process.
   [[nodiscard]] std::int64_t via() const noexcept { return via_; }
   /// Nanoseconds since the bar was made.
@@ -43,6 +43,7 @@ class bar final : public progress {
   [[nodiscard]] bool plain_line_due() noexcept;
 
  private:
+  const bar_plan plan_;
   const bar_id id_;
   const std::int64_t via_;
   const std::int64_t started_;
@@ -52,7 +53,6 @@ class bar final : public progress {
   double rate_ = 0;
 };
 
-[[nodiscard]] std::shared_ptr<progress> make_bar(std::string label, std::optional<std::size_t> total,
-                                                 std::initializer_list<std::string_view> states);
+[[nodiscard]] std::shared_ptr<progress> make_bar(bar_plan plan, std::initializer_list<std::string_view> states);
 
 }  // namespace lenskit::detail

@@ -1,9 +1,10 @@
 // How a bar looks: numbers to text, and nothing else.
 #pragma once
 
+#include <lenskit/detail/log/bar_plan.hpp>
+
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,8 +13,7 @@ namespace lenskit::detail {
 
 /// What is shown of a bar.
 struct bar_view {
-  std::string label;
-  std::optional<std::size_t> total;
+  bar_plan plan;
   std::int64_t done = 0;
   std::vector<std::pair<std::string, std::int64_t>> others{};  ///< states but the finished one
   double seconds = 0;                                          ///< since the start

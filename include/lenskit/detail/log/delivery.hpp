@@ -41,24 +41,24 @@ struct delivery_channel {
   const std::unique_ptr<log_replay> replay;  ///< used by whoever delivers
 };
 
-enum class delivery_kind : std::uint8_t {
-  log,       ///< the body of a log report
-  progress,  ///< the body of a progress report
-  warning,   ///< a line of the library's own
-  info,      ///< likewise
-  bars_end,  ///< the worker is dead
-  nothing,   ///< counts only
-};
+/// Gives one item to whom it is for, within a `foreign_call`. The channel is that of the worker that it came from, null
+/// for what is the library's own. False if spdlog's registry is busy: then nothing has happened yet, and it is called
+/// again. What it throws is swallowed.
+using deliver_item = bool (*)(delivery_channel* from, std::string_view body);
+
+/// A line of the library's own.
+bool deliver_warning(delivery_channel* from, std::string_view text);
+bool deliver_info(delivery_channel* from, std::string_view text);
 
 /// Reports of one worker in their order, one behind the other.
 struct delivery_batch {
   struct item {
-    delivery_kind kind;
+    deliver_item deliver;  ///< null for what only counts
     std::size_t bytes;
     std::uint64_t reports;  ///< that are settled with it
   };
 
-  void add(delivery_kind kind, std::string_view body, std::uint64_t reports);
+  void add(deliver_item deliver, std::string_view body, std::uint64_t reports);
   /// What it takes of the queue.
   [[nodiscard]] std::size_t size() const noexcept { return bytes.size() + items.size() * sizeof(item); }
 
@@ -114,7 +114,6 @@ class log_delivery {
   void run() noexcept;
   void deliver_queued(lock& held) noexcept;
   void deliver(delivery_batch& batch) noexcept;
-  static bool deliver_item(const delivery_batch& batch, delivery_kind kind, std::string_view body) noexcept;
   [[nodiscard]] steady::time_point redraw(lock& held) noexcept;
   void note_delivered(delivery_channel* channel, std::uint64_t reports) noexcept;
   void note_caught_up() noexcept;

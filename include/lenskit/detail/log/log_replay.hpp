@@ -1,6 +1,7 @@
 // Logs a worker's record in the parent, as if it had been made here.
 #pragma once
 
+#include <lenskit/detail/log/delivery.hpp>
 #include <lenskit/detail/log/report.hpp>
 #include <lenskit/logging.hpp>
 
@@ -55,6 +56,9 @@ class log_replay {
   std::vector<known_logger> known_{};
   known_source last_source_{};
 };
+
+/// Delivers the body of a log report.
+bool deliver_log(delivery_channel* from, std::string_view body);
 
 /// A permanent, null-terminated copy of `text`, the same one each time: asynchronous loggers keep pointers to the
 /// source location of a record. Gives "" for a new text when very many are known.

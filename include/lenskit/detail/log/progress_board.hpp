@@ -12,7 +12,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,8 +22,7 @@ namespace lenskit::detail {
 /// What a worker reports of one of its bars.
 struct progress_report {
   bar_id id{};
-  std::string_view label{};
-  std::optional<std::size_t> total{};
+  bar_plan plan{};
   std::vector<std::pair<std::string_view, std::int64_t>> changes{};
   bool finished = false;
   pid_t via = 0;

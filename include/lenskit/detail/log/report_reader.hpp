@@ -93,7 +93,8 @@ class report_reader {
   void take(const fragment_header& header, std::string_view body);
   bool take_log(const fragment_header& header, std::string_view body);
   bool take_crash(const fragment_header& header, std::string_view body);
-  void give(delivery_kind kind, std::string_view body, const fragment_header& header, std::uint64_t reports = 1);
+  bool take_important(const fragment_header& header, std::string_view body, bool sound, deliver_item deliver);
+  void give(deliver_item deliver, std::string_view body, const fragment_header& header, std::uint64_t reports = 1);
   void warn(std::string_view text);
   [[nodiscard]] bool drop(const fragment_header& header, bool important);
   void say_drops();

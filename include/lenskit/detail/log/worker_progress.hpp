@@ -1,7 +1,7 @@
 // Progress made in a worker, on its way to the bar in the parent.
 #pragma once
 
-#include <sys/types.h>
+#include <lenskit/detail/log/delivery.hpp>
 
 #include <string_view>
 
@@ -24,11 +24,11 @@ void flush_worker_progress() noexcept;
 /// Whether the body of a progress report makes sense.
 [[nodiscard]] bool is_progress_report(std::string_view body);
 
-/// In the parent: applies a report that came from worker `pid`. In a worker it goes on to the worker's own parent.
-/// One that makes no sense does nothing.
-void apply_progress_report(std::string_view body, pid_t pid);
+/// Delivers the body of a progress report. In a worker it goes on to the worker's own parent. One that makes no sense
+/// does nothing.
+bool deliver_progress(delivery_channel* from, std::string_view body);
 
-/// The worker `pid` is dead: its bars go.
-void close_worker_bars(pid_t pid) noexcept;
+/// Delivers that the worker is dead: its bars go.
+bool deliver_end_of_bars(delivery_channel* from, std::string_view);
 
 }  // namespace lenskit::detail

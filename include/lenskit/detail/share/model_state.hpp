@@ -31,9 +31,9 @@ pid_t this_process() noexcept;
 
 /// The method that `options` come to. Throws std::invalid_argument or persist_error.
 [[nodiscard]] persist_method choose_method(const persist_options& options, bool can_be_stored);
-/// Stores `parts`; `method` becomes `file` if memory is short and the options leave the choice.
+/// Stores `parts` in that way, or as a file if memory is short and the options leave the choice.
 [[nodiscard]] stored_model store_model(model_parts& parts, const model_type& type, const persist_options& options,
-                                       naming names, persist_method& method);
+                                       naming names, persist_method method);
 
 /// A stored model, an object, or both: the object is made from what is stored when it is first asked for.
 template <class M>
@@ -42,7 +42,7 @@ class model_state {
   /// Inherited, or sent by value: there is nothing but the object.
   explicit model_state(std::shared_ptr<const M> model) noexcept
       : method_(persist_method::inherit), owner_(this_process()), model_(std::move(model)), loaded_(model_.get()) {}
-  model_state(persist_method method, stored_model stored) noexcept : method_(method), stored_(std::move(stored)) {
+  explicit model_state(stored_model stored) noexcept : method_(stored.method()), stored_(std::move(stored)) {
     if (stored_.is_owner()) owner_ = this_process();
   }
 
@@ -89,19 +89,14 @@ class model_state {
     const auto parts = stored_.verify(model_type_of<M>());
     model_source source(stored_.mapped(), parts.arrays);
     auto model = decode_model<M>(parts.stream, source);
-    if (!source.used()) forget_bytes();
+    // Everything was copied out of the mapping, which would be one more copy of the model in memory.
+    if (!source.used()) stored_.unmap();
     return model;
-  }
-  // Everything was copied out of the mapping, which would be one more copy of the model in memory. What is in memory
-  // alone can be stored again.
-  void forget_bytes() {
-    stored_.unmap();
-    if (method_ == persist_method::shm) stored_ = stored_model();
   }
   void store_again() {
     model_parts parts;
     encode_model(parts, *model_);
-    stored_ = stored_model::in_memory(parts, model_type_of<M>());
+    stored_ = stored_model::make(method_, parts, model_type_of<M>());
   }
 
   persist_method method_;

@@ -29,14 +29,14 @@ void check_whole_model(const M& model) {
 /// Stores `*model`; the pointer itself is kept if the method comes to `inherit`, else dropped.
 template <class M>
 persisted_model<M> persist_as(std::shared_ptr<const M> model, const persist_options& options, naming names) {
-  auto method = choose_method(options, storable<M>);
+  const auto method = choose_method(options, storable<M>);
   if constexpr (storable<M>) {
     if (method != persist_method::inherit) {
       check_whole_model(*model);
       model_parts parts;
       encode_model(parts, *model);
       auto stored = store_model(parts, model_type_of<M>(), options, names, method);
-      return persisted_model<M>(std::make_unique<model_state<M>>(method, std::move(stored)));
+      return persisted_model<M>(std::make_unique<model_state<M>>(std::move(stored)));
     }
   }
   return persisted_model<M>(std::make_unique<model_state<M>>(std::move(model)));
@@ -55,18 +55,17 @@ std::shared_ptr<const M> share_model(persisted_model<M>& model) {
   return model.open_state().share();
 }
 
-/// How a handle travels: what is stored as a descriptor, what is inherited by value.
+/// How a handle travels: by its method; behind it what is stored as a descriptor, what is inherited by value.
 template <class M>
 struct codec<persisted_model<M>> {
   using parts = type_list<>;
   static constexpr bool through_archive = true;
-  enum class form : std::uint8_t { segment, file, value };
 
   static void put(oarchive& archive, const persisted_model<M>& handle) {
     auto& state = handle.open_state();
     if (state.method() != persist_method::inherit) return put_stored(archive.out(), state);
     if constexpr (storable<M>) {
-      archive.out().put(form::value);
+      archive.out().put(persist_method::inherit);
       put_value(archive, *state.load());
     } else {
       fail_not_storable();
@@ -74,10 +73,12 @@ struct codec<persisted_model<M>> {
   }
 
   static persisted_model<M> get(iarchive& archive) {
-    const auto how = archive.in().template get<form>("the handle of a model");
-    if (how == form::segment || how == form::file) return get_stored(archive.in(), how);
+    const auto how = archive.in().template get<persist_method>("the handle of a model");
+    if (const auto* const row = find_method(how); row != nullptr && row->stored_as != nullptr)
+      return get_stored(archive.in(), how);
     if constexpr (storable<M>) {
-      if (how == form::value) return persisted_model<M>(std::make_unique<model_state<M>>(get_shared<M>(archive)));
+      if (how == persist_method::inherit)
+        return persisted_model<M>(std::make_unique<model_state<M>>(get_shared<M>(archive)));
     }
     fail_decoding("the handle of a model is of no known form");
   }
@@ -87,22 +88,21 @@ struct codec<persisted_model<M>> {
     // Asked first: once it is handed over there is no way back.
     if (!out.carries_descriptors()) fail_no_descriptors();
     auto sent = state.hand_over();
-    out.put(sent.is_file ? form::file : form::segment);
+    out.put(sent.method);
     out.put(static_cast<unsigned char>(sent.owned));
     out.put(static_cast<unsigned char>(sent.kept));
     put_value(out, sent.path);
     out.attach(std::move(sent.segment));
   }
 
-  static persisted_model<M> get_stored(reader& in, form how) {
+  static persisted_model<M> get_stored(reader& in, persist_method how) {
     stored_model::sent sent;
-    sent.is_file = how == form::file;
+    sent.method = how;
     sent.owned = get_value<bool>(in);
     sent.kept = get_value<bool>(in);
     sent.path = get_value<std::filesystem::path>(in);
     sent.segment = in.take_attachment();
-    const auto method = sent.is_file ? persist_method::file : persist_method::shm;
-    return persisted_model<M>(std::make_unique<model_state<M>>(method, stored_model::adopt(std::move(sent))));
+    return persisted_model<M>(std::make_unique<model_state<M>>(stored_model::adopt(std::move(sent))));
   }
 };
 

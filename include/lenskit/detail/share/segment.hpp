@@ -3,6 +3,7 @@
 
 #include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/share/model_parts.hpp>
+#include <lenskit/detail/share/storage.hpp>
 
 #include <cstdint>
 #include <string>
@@ -12,6 +13,9 @@ namespace lenskit::detail {
 /// A memfd with the model in it, which nobody can change any more, in huge pages where the system has them to give.
 /// It has no name and belongs to this user alone. Throws no_space or persist_error, and then leaves nothing behind.
 [[nodiscard]] descriptor make_memory_segment(const model_parts& parts);
+
+/// `persist_method::shm`.
+extern const storage segment_storage;
 
 /// Whether what a descriptor refers to is sealed memory. Throws persist_error that says what is missing.
 void verify_seals(int fd);

@@ -1,11 +1,12 @@
-// A model that lies in a segment or a file: what the processes that use it hold of it.
+// A model that is stored, in whatever way: what the processes that use it hold of it.
 #pragma once
 
 #include <lenskit/detail/os/descriptor.hpp>
 #include <lenskit/detail/share/mapping.hpp>
-#include <lenskit/detail/share/model_file.hpp>
 #include <lenskit/detail/share/model_format.hpp>
 #include <lenskit/detail/share/model_parts.hpp>
+#include <lenskit/detail/share/storage.hpp>
+#include <lenskit/persist_method.hpp>
 
 #include <sys/types.h>
 
@@ -43,15 +44,15 @@ class stored_model {
   }
   ~stored_model() { close(); }
 
-  /// Both lay `parts` out, write and map them, and own the result. They throw no_space or persist_error.
-  [[nodiscard]] static stored_model in_memory(model_parts& parts, const model_type& type);
-  [[nodiscard]] static stored_model in_file(model_parts& parts, const model_type& type, const file_choice& choice);
+  /// Lays `parts` out, writes and maps them, and owns the result. Throws no_space or persist_error.
+  [[nodiscard]] static stored_model make(persist_method method, model_parts& parts, const model_type& type,
+                                         const file_choice& choice = {});
 
-  /// Takes over what another process sent. Throws persist_error.
+  /// Takes over what another process sent. Throws persist_error, std::invalid_argument.
   struct sent {
     descriptor segment;
     std::filesystem::path path{};
-    bool is_file = false;
+    persist_method method = persist_method::automatic;
     bool kept = false;
     bool owned = false;
   };
@@ -59,7 +60,8 @@ class stored_model {
   /// What to send, a copy of the descriptor with it. Throws persist_error.
   [[nodiscard]] sent send() const;
 
-  explicit operator bool() const noexcept { return mapped_ != nullptr || file_; }
+  explicit operator bool() const noexcept { return method_ != persist_method::automatic; }
+  [[nodiscard]] persist_method method() const noexcept { return method_; }
   [[nodiscard]] const std::shared_ptr<const mapping>& mapped() const noexcept { return mapped_; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   /// Verifies and finds the parts. Throws persist_error.
@@ -68,8 +70,8 @@ class stored_model {
   /// False in every process but one, a forked child included.
   [[nodiscard]] bool is_owner() const noexcept;
   void disown() noexcept { owner_ = 0; }
-  /// Gives the mapping up when no array points into it; a file stays.
-  void unmap() noexcept { mapped_.reset(); }
+  /// For when no array points into the mapping: gives that up, and all the rest if it takes memory.
+  void unmap() noexcept;
   /// Removes the file if it has a name, is not the user's and this process owns it. Idempotent.
   void close() noexcept;
 
@@ -81,8 +83,8 @@ class stored_model {
   descriptor segment_;
   std::shared_ptr<const mapping> mapped_;
   std::filesystem::path path_;
+  persist_method method_ = persist_method::automatic;  // nothing is stored
   model_origin origin_ = model_origin::own_memory;
-  bool file_ = false;
   bool kept_ = false;
   pid_t owner_ = 0;  // 0: another process
   pid_t maker_ = 0;  // where the descriptor is ours

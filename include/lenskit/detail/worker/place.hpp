@@ -89,8 +89,7 @@ using place_factory = std::shared_ptr<workplace> (*)(stored_model::sent model, r
 
 template <class Model, travelling_function Fn>
 requires storable<kept_as<Model>> std::shared_ptr<workplace> make_place(stored_model::sent model, reader& function) {
-  const auto method = model.is_file ? persist_method::file : persist_method::shm;
-  model_state<kept_as<Model>> state(method, stored_model::adopt(std::move(model)));
+  model_state<kept_as<Model>> state(stored_model::adopt(std::move(model)));
   return std::make_shared<typed_workplace<Model, Fn>>(state.share(), get_function<Fn>(function));
 }
 
