@@ -13,7 +13,7 @@ namespace {
 
 using namespace lenskit::simulation;
 
-std::uint64_t compared = 0, slower = 0;  // histories against a greedy queue
+std::uint64_t compared = 0, slower = 0, idled = 0;  // histories against a greedy queue
 
 // Empty if all went well.
 std::string what_fails(const plan& of) {
@@ -22,6 +22,7 @@ std::string what_fails(const plan& of) {
     one.run();
     compared += one.compared ? 1 : 0;
     slower += one.slower ? 1 : 0;
+    idled += one.idled ? 1 : 0;
     return {};
   } catch (const std::exception& error) {
     return error.what();
@@ -127,7 +128,11 @@ int main(int count, char** arguments) {
   }
   std::printf("%llu histories in %.1f s, %.1f million an hour, %d wrong\n", static_cast<unsigned long long>(done),
               passed(), static_cast<double>(done) / passed() * 3600 / 1e6, failures);
-  std::printf("%llu held against a greedy queue, %llu slower than 1.03 times that and 5 ms\n",
-              static_cast<unsigned long long>(compared), static_cast<unsigned long long>(slower));
-  return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  std::printf("%llu held against a greedy queue, %llu slower than 1.03 times that and 5 ms, %llu with idle workers\n",
+              static_cast<unsigned long long>(compared), static_cast<unsigned long long>(slower),
+              static_cast<unsigned long long>(idled));
+  constexpr std::uint64_t one_of = 5'000;
+  const bool too_often = idled > 1 + compared / one_of;
+  if (too_often) std::printf("workers were idle in more than one of %llu\n", static_cast<unsigned long long>(one_of));
+  return failures == 0 && !too_often ? EXIT_SUCCESS : EXIT_FAILURE;
 }
