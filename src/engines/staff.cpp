@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -162,11 +163,8 @@ void staff::replace(engine_listener& listener) noexcept {
   for (int worker = 0; worker < size() && broken_.empty() && !spawner_.gone && !next_spawner_; ++worker) {
     if (at(worker) == nullptr && prepared_[static_cast<std::size_t>(worker)].slot && may_start()) seat_prepared(worker);
   }
-  if (const int error = lost_.exchange(0); error != 0 && broken_.empty()) try {
-      broken_ = fmt::format("the program has closed a descriptor of this library: {}", std::strerror(error));
-    } catch (const std::exception&) {  // no memory for a message
-      broken_ = "no memory";           // short enough to need none
-    }
+  if (const int error = lost_.exchange(0); error != 0 && broken_.empty())
+    give_up("the program has closed a descriptor of this library", std::strerror(error));
   if (!broken_.empty()) listener.on_broken(std::exchange(broken_, {}));
 }
 
@@ -186,6 +184,12 @@ void staff::start_failed(const char* what, const char* why) noexcept try {
 } catch (const std::exception&) {  // no memory for a message
 }
 
+void staff::give_up(const char* what, const char* why) noexcept try {
+  broken_ = fmt::format("{}: {}", what, why);
+} catch (const std::exception&) {  // no memory for a message
+  broken_ = "no memory";           // short enough to need none
+}
+
 // The spawner was killed, and every worker with it. Another is forked; it sees the model as it is now. Not under the
 // dispatcher's lock: that takes long, and asks the user's objections to forks.
 void staff::replace_spawner() noexcept {
@@ -194,10 +198,12 @@ void staff::replace_spawner() noexcept {
   for (auto& each : prepared_) each = {};
   try {
     next_spawner_ = hire_everybody();
-  } catch (const std::exception& error) {  // it is tried again (A1)
-    for (auto& each : prepared_) each = {};
+  } catch (const std::bad_alloc& error) {  // it is tried again (A1)
     start_failed("the spawner of the workers", error.what());
+  } catch (const std::exception& error) {
+    give_up("cannot replace the spawner of the workers", error.what());
   }
+  if (!next_spawner_) std::ranges::for_each(prepared_, [](auto& each) { each = {}; });
 }
 
 // Puts the spawner and the workers that were asked for in place.

@@ -55,8 +55,8 @@ TEST_CASE("the death of a process is told with what it had in hand, and another 
   CHECK_FALSE(death.ended_by_pool);
   REQUIRE(heard.lead_until(engine, [&] { return engine.room(0) > 0; }));
   give(engine, 0, int_tasks(8, {6}));
-  REQUIRE(heard.lead_until(engine, [&] { return !heard.results.empty(); }));
-  CHECK(heard.results.back() == "0/8: 6");
+  // What the first one had finished may have been fetched before it died.
+  CHECK(heard.lead_until(engine, [&] { return !heard.results.empty() && heard.results.back() == "0/8: 6"; }));
 }
 
 TEST_CASE("a process that runs a task is seen at it, keeps what was not taken back, and can be ended", "[no_tsan]") {

@@ -137,6 +137,7 @@ class staff {
   void find_lost() noexcept;
   [[nodiscard]] std::list<death_event> describe_death(int worker, worker_slot& slot);
   void start_failed(const char* what, const char* why) noexcept;
+  void give_up(const char* what, const char* why) noexcept;
   void seat_prepared(int worker) noexcept;
   void replace_spawner() noexcept;
   void close(int worker, bool busy) noexcept;
