@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <new>
 #include <utility>
 #include <vector>
 
@@ -36,69 +35,12 @@ blame::blame(int workers, int max_retries, std::optional<std::chrono::nanosecond
 
 void blame::note_success() noexcept { deaths_in_a_row_ = spawners_in_a_row_ = 0; }
 
-// Whether what the first unsettled task of a chunk costs is another run, and no outcome.
-bool blame::runs_again(chunk& work, bool late) noexcept {
-  charged_again_ = work.deaths > 0;
-  return !late && work.deaths++ < max_retries_;
-}
-
-// Tasks that have ended, and whose results were sent and can be read by nobody: they are not run again (K1).
-void blame::lose(const std::shared_ptr<chunk>& work, const worker_death& death, std::uint32_t tasks) noexcept {
-  for (; tasks > 0; --tasks) {
-    task_failure failure;
-    failure.index = static_cast<std::size_t>(work->first_index + work->settled);
-    failure.worker_pid = death.pid;
-    outcome_list made;
-    try {
-      made.emplace_back();
-    } catch (const std::bad_alloc&) {  // only for all of it is there a place to say so
-      return work->call->out.fail(work, std::current_exception());
-    }
-    made.front().count = 1;
-    made.front().failure = failure_of<worker_died>(std::move(failure), death.report);
-    work->call->out.settle(work, std::move(made));
-  }
-  work->deaths = 0;
-}
-
-// Of its part of what it had left behind for another chunk, all has ended.
-void blame::settle_passed(const std::shared_ptr<chunk>& work, const worker_death& death) noexcept {
-  // Was it taken back, so that nothing of it has begun, and the answer died with the worker? That is more likely.
-  if (work->awaits_answer || runs_again(*work, false)) return;
-  lose(work, death, work->limit - work->settled);
-}
-
-void blame::settle(lane& in, worker_death& death, bool late, std::uint64_t last_name) noexcept {
-  const auto& current = death.will.chunk;
-  if (current > last_name) return;  // a journal that makes no sense
-  for (const auto& work : in) {
-    if (work->name > current) return;
-    const auto before = work->settled;
-    if (work->name < current)
-      settle_passed(work, death);
-    else
-      settle(work, death, late);
-    in.note_gone(std::min(work->settled, work->limit) - before);
-  }
-}
-
-// What the worker has sent and nobody could read. False if that is all to be run again.
-bool blame::settle_unread(const std::shared_ptr<chunk>& work, const worker_death& death, bool late) noexcept {
-  const auto& will = death.will;
-  const auto told = work->settled - work->base;
-  if (will.base <= told || will.base > std::min({will.finished, will.started, work->limit - work->base})) return true;
-  if (runs_again(*work, late)) return false;
-  lose(work, death, will.base - told);
-  return true;
-}
-
 void blame::settle(const std::shared_ptr<chunk>& work, worker_death& death, bool late) noexcept {
   auto& will = death.will;
   auto& out = work->call->out;
   charged_again_ = false;
   // Positions of a will count from where the worker's part of the chunk begins.
   const auto given = work->limit - work->base;
-  if (!settle_unread(work, death, late)) return;
   const auto done_before = work->settled - work->base;
   if (will.base <= done_before && will.finished > done_before && will.finished <= given) {
     outcome_list saved;
@@ -115,7 +57,8 @@ void blame::settle(const std::shared_ptr<chunk>& work, worker_death& death, bool
   const auto position = work->settled - work->base;
   const bool running = will.started > position && will.owned > position && position < given;
   if (!running) return;
-  if (runs_again(*work, late)) return;
+  charged_again_ = work->deaths > 0;
+  if (!late && work->deaths++ < max_retries_) return;
   work->deaths = 0;
   task_failure failure;
   failure.index = static_cast<std::size_t>(work->first_index + work->settled);

@@ -28,7 +28,6 @@ assignment assign_rest(chunk& work, std::uint64_t name) noexcept {
   work.name = name;
   work.base = work.settled;
   work.limit = work.count;
-  work.awaits_answer = false;
   const auto at = argument_offset(work.argument_bytes, work.arguments->record_bytes, work.base);
   assignment given;
   given.chunk = name;

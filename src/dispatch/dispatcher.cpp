@@ -287,7 +287,6 @@ void dispatcher::take_all_back(int worker, const call_state* of) noexcept {
 
 void dispatcher::take_back(int worker, chunk& work, std::uint32_t keep) noexcept {
   const auto position = engine_->take_back(worker, work.name, keep);
-  work.awaits_answer = !position;
   if (position) on_taken_back(worker, work.name, *position);
 }
 
@@ -349,10 +348,17 @@ void dispatcher::on_results(int worker, const results_head& head, outcome_list p
 
 void dispatcher::on_death(int worker, worker_death death) noexcept {
   auto& in = roster_.of(worker);
-  const bool late = overdue_.was_late(worker, death.will.chunk, death.will.finished);
-  blame_.settle(in, death, late, roster_.last_name());
   // Backwards, because what is left of each goes to the front of the backlog.
-  while (auto* work = in.back()) give_on(worker, *work);
+  while (auto* work = in.back()) {
+    if (work->name == death.will.chunk) {
+      const bool late = overdue_.was_late(worker, death.will.chunk, death.will.finished);
+      const auto held = in.find(work->name);
+      const auto before = held->settled;
+      blame_.settle(held, death, late);
+      in.note_gone(held->settled - before);
+    }
+    give_on(worker, *work);
+  }
   blame_.count(death, overdue_.was_late(worker));
   overdue_.reset(worker);
   if (blame_.hopeless() && !state_.closed) break_pool(blame_.verdict());

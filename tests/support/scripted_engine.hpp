@@ -82,12 +82,6 @@ class scripted_engine final : public d::worker_engine {
     one.sent = one.finished;
     if (one.over()) at(number).has.pop_front();
   }
-  /// Sends what is finished, and nobody can read it.
-  void send_unreadably(int number) {
-    auto& one = at(number).has.front();
-    one.sent = one.finished;
-    if (one.over()) at(number).has.pop_front();
-  }
   void harvest(int number) { tell(number, at(number).has.front(), at(number).has.front().sent, -1); }
   void run(int number, std::uint32_t tasks, std::int64_t elapsed_ns_each = 1000) {
     for (; tasks > 0 && !at(number).has.empty(); --tasks) {

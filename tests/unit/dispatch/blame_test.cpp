@@ -95,39 +95,6 @@ TEST_CASE("a will that claims more than was given, or a task that was not the wo
   }
 }
 
-TEST_CASE("K1: what was sent and never arrived is lost, task by task, and what the journal still holds is not") {
-  held_chunk held;
-  d::blame of(1, 0, std::nullopt);
-  auto death = died_with(2, 4, 5);
-  of.settle(held.work, death, false);
-  CHECK(held.work->settled == 8);
-  REQUIRE(held.work->parts.size() == 4);
-  std::size_t index = 103;
-  for (const auto& part : held.work->parts) {
-    CHECK(part.first_index == index);
-    index += part.count;
-    if (!part.failure) continue;
-    try {
-      std::rethrow_exception(part.failure);
-    } catch (const lenskit::worker_died& error) {
-      CHECK(error.index() == part.first_index);
-      CHECK(error.worker_pid() == 4711);
-      CHECK(error.signal() == 11);
-    }
-  }
-  CHECK(index == 108);
-}
-
-TEST_CASE("a will that says that more was sent than was begun, or given, loses nothing") {
-  held_chunk held;
-  d::blame of(1, 0, std::nullopt);
-  auto death = died_with(5, 5, 2);
-  SECTION("begun") { death.will.owned = 0; }
-  SECTION("given") { death = died_with(9, 9, 9, 0); }
-  of.settle(held.work, death, false);
-  CHECK(held.work->settled == 3);
-}
-
 TEST_CASE("a late task is told of as late, and never run again") {
   held_chunk held;
   d::blame of(1, 5, 2s);

@@ -3,12 +3,10 @@
 
 #include <lenskit/detail/dispatch/chunk.hpp>
 #include <lenskit/detail/dispatch/engine.hpp>
-#include <lenskit/detail/dispatch/roster.hpp>
 
 #include <array>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,9 +24,6 @@ class blame {
   /// charged with the death, if it has no further run. `late`: the worker was ended for that task. What is left
   /// unsettled is to be given to others.
   void settle(const std::shared_ptr<chunk>& work, worker_death& death, bool late) noexcept;
-  /// The same for its whole lane: what it had left behind for the chunk in its will has ended as well, also where no
-  /// results have arrived because what it sent could not be read. `last_name`: no chunk of the pool has a later one.
-  void settle(lane& in, worker_death& death, bool late, std::uint64_t last_name) noexcept;
   /// Counts a death, after what it had in hand has been settled. `late`: the worker was ended for a late task.
   void count(worker_death& death, bool late) noexcept;
   void count_lost_spawner() noexcept { ++spawners_in_a_row_; }
@@ -40,11 +35,6 @@ class blame {
 
  private:
   static constexpr std::size_t remembered = 10;
-
-  [[nodiscard]] bool runs_again(chunk& work, bool late) noexcept;
-  void settle_passed(const std::shared_ptr<chunk>& work, const worker_death& death) noexcept;
-  [[nodiscard]] bool settle_unread(const std::shared_ptr<chunk>& work, const worker_death& death, bool late) noexcept;
-  static void lose(const std::shared_ptr<chunk>& work, const worker_death& death, std::uint32_t tasks) noexcept;
 
   const int most_deaths_;
   const int max_retries_;

@@ -21,17 +21,9 @@ struct chunk_hook {
   bool linked = false;
 };
 
-/// What of a chunk a worker has, while one has it.
-struct given_part {
-  std::uint64_t name = 0;      ///< 0: none has it
-  std::uint32_t base = 0;      ///< position of the first task that was given to the worker
-  std::uint32_t limit = 0;     ///< tasks from here on have been taken back from it
-  bool awaits_answer = false;  ///< more is taken back, and the engine tells later from where on
-};
-
 /// Written only under the dispatcher's lock, but for `arguments`, which never change. Everything that settling its
 /// tasks takes is made with it: under the lock no memory is asked for (A1).
-struct chunk : given_part {
+struct chunk {
   std::shared_ptr<call_state> call;
   std::uint64_t first_index = 0;
   std::uint32_t count = 0;
@@ -42,6 +34,11 @@ struct chunk : given_part {
   int deaths = 0;             ///< workers that the first unsettled task has killed
   outcome_list parts;         ///< outcomes not yet taken by the consumer
   outcome_list room;          ///< for one failure that the pool makes
+
+  // While a worker has it:
+  std::uint64_t name = 0;   ///< 0: none has it
+  std::uint32_t base = 0;   ///< position of the first task that was given to the worker
+  std::uint32_t limit = 0;  ///< tasks from here on have been taken back from it
 
   chunk_hook in_window;  ///< what the call has out
   chunk_hook queued;     ///< in the backlog, or in the lane of a worker

@@ -63,8 +63,6 @@ class roster {
   [[nodiscard]] const lane& of(int worker) const noexcept { return lanes_[static_cast<std::size_t>(worker)]; }
   /// Chunks that workers have.
   [[nodiscard]] std::size_t outstanding() const noexcept { return outstanding_; }
-  /// Of the chunk that was given out last; 0 if none was.
-  [[nodiscard]] std::uint64_t last_name() const noexcept { return next_name_ - 1; }
   [[nodiscard]] bool backlog_empty() const noexcept { return backlog_.empty(); }
   /// Whether a worker could use another chunk soon.
   [[nodiscard]] bool has_room() const noexcept { return roomiest() >= 0; }
