@@ -57,7 +57,7 @@ class spawner_life {
   void serve() noexcept {
     be_continued_by_parent();
     tell({.what = control_message::kind::ready, .pid = ::getpid()});
-    while (!unheard_) {
+    while (!gives_up_) {
       try {
         if (!attend()) return;
       } catch (const std::bad_alloc&) {  // nothing is lost: it is all asked for again (A1)
@@ -177,7 +177,13 @@ class spawner_life {
   // F7).
   static void kill_group(const process& worker) noexcept {
     sys::kill(-worker.pid(), SIGKILL);
-    worker.signal(SIGKILL);
+    std::ignore = reach(worker, SIGKILL);
+  }
+
+  // By its number where a sandbox refuses the handle (H1): a child that is not reaped yet keeps it. False if neither is
+  // allowed.
+  static bool reach(const process& worker, int signal) noexcept {
+    return worker.signal(signal) || sys::kill(worker.pid(), signal) == 0;
   }
 
   void bury(std::size_t which) {
@@ -194,7 +200,7 @@ class spawner_life {
 
   // A parent that does not hear of a worker would wait for it for ever: better that it sees the spawner go.
   void tell(const control_message& message, std::span<const int> attached = {}) noexcept {
-    if (!send_control(control_.get(), message, attached)) unheard_ = true;
+    if (!send_control(control_.get(), message, attached)) gives_up_ = true;
   }
 
   bool obey() {
@@ -213,9 +219,10 @@ class spawner_life {
     return true;
   }
 
-  void pass_on(pid_t pid, int signal) const noexcept {
+  // A worker that nobody can kill dies with this process at the latest.
+  void pass_on(pid_t pid, int signal) noexcept {
     for (const auto& worker : workers_) {
-      if (worker.handle.pid() == pid) worker.handle.signal(signal);
+      if (worker.handle.pid() == pid && !reach(worker.handle, signal) && signal == SIGKILL) gives_up_ = true;
     }
   }
 
@@ -225,7 +232,7 @@ class spawner_life {
   descriptor stops_;  // tells that a worker may have been stopped; empty where nobody cares
   std::vector<living> workers_;
   std::vector<pollfd> watched_;
-  bool unheard_ = false;  // the parent misses a message
+  bool gives_up_ = false;  // the parent misses a message, or a worker cannot be killed
 };
 
 // Until the end of the parent or of the connection.

@@ -320,12 +320,14 @@ void encode_exception(writer& out, std::exception_ptr thrown) {
   }
 }
 
-std::exception_ptr decode_exception(reader& in, std::size_t index, pid_t worker) noexcept {
+std::exception_ptr decode_exception(reader& in, std::size_t index, pid_t worker) {
   try {
     return rebuild_chain(in, index, worker, 0);
   } catch (const serialization_error& e) {
     return make<serialization_error>(false, task_failure{index, worker, "lenskit::serialization_error", e.what(), {}},
                                      e.what());
+  } catch (const std::bad_alloc&) {  // it is not read to its end: what follows would be taken for another one (A1)
+    throw;
   } catch (...) {
     return std::current_exception();
   }

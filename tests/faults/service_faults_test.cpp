@@ -1,5 +1,7 @@
 // H1, H6 and V6: the rights of a program, signals to a whole service, and handlers of faults.
+#include <lenskit/error.hpp>
 #include <lenskit/invoker.hpp>
+#include <lenskit/run_sp.hpp>
 #include <support/call_faults.hpp>
 #include <support/catch.hpp>
 #include <support/engines.hpp>
@@ -16,6 +18,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <ranges>
 #include <set>
 #include <thread>
@@ -80,6 +83,55 @@ TEST_CASE("H1: a program that has dropped its rights, or may not send signals, e
     }
     inv.shutdown();
     return values == 3 && late == 1 && std::chrono::steady_clock::now() - begin < 10s;
+  }));
+}
+
+// A sandbox that was there first is the workers' and the spawner's too.
+TEST_CASE("H1: a program that never could send signals by handle, or none at all, ends late tasks all the same",
+          "[no_tsan]") {
+  const bool by_number = GENERATE(true, false);
+  const bool in_subprocess = GENERATE(true, false);
+  CAPTURE(by_number, in_subprocess);
+  CHECK(holds_in_child([=] {
+    const call_faults filter([=](call which) {
+      return which == call::pidfd_send_signal || (!by_number && which == call::kill) ? EPERM : 0;
+    });
+    const auto begin = std::chrono::steady_clock::now();
+    const auto in_time = [&] { return std::chrono::steady_clock::now() - begin < 10s; };
+    if (in_subprocess) {
+      try {
+        lenskit::run_sp({.timeout = 200ms}, [] { std::this_thread::sleep_for(300s); });
+      } catch (const lenskit::task_timeout&) {
+        return in_time();
+      }
+      return false;
+    }
+    auto options = on(processes);
+    options.task_timeout = 200ms;
+    options.max_retries = 0;
+    int late = 0;
+    int lost = 0;
+    {
+      invoker inv(
+          0,
+          [](int, int x) {
+            if (x == 3) std::this_thread::sleep_for(300s);
+            return x;
+          },
+          options);
+      for (const auto& each : inv.map_outcomes(std::views::iota(0, 20))) {
+        if (each.has_value()) continue;
+        try {
+          std::rethrow_exception(each.error());
+        } catch (const lenskit::task_timeout&) {
+          ++late;
+        } catch (const lenskit::worker_died&) {
+          ++lost;
+        }
+      }
+    }
+    // Where nothing may be killed, the spawner's end takes what the other worker runs along.
+    return in_time() && late == 1 && lost <= (by_number ? 0 : 1);
   }));
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <optional>
+#include <ratio>
 #include <type_traits>
 
 using lenskit::detail::time_limit;
@@ -30,4 +31,19 @@ TEST_CASE("a time limit is what a function gave that may have none") {
   const time_limit none = given(false);
   CHECK(some.value() == 7ns);
   CHECK_FALSE(none.has_value());
+}
+
+TEST_CASE("K5: a time limit that nanoseconds cannot say is the longest that they can, and no short one is none") {
+  using namespace std::chrono;
+  CHECK(*time_limit(hours::max()) == nanoseconds::max());
+  CHECK(*time_limit(minutes::max()) == nanoseconds::max());
+  CHECK(*time_limit(seconds::max()) == nanoseconds::max());
+  CHECK(*time_limit(milliseconds::max()) == nanoseconds::max());
+  CHECK(*time_limit(nanoseconds::max()) == nanoseconds::max());
+  CHECK(*time_limit(years(600)) == nanoseconds::max());
+  CHECK(*time_limit(hours::min()) == nanoseconds::min());
+  CHECK(*time_limit(years(200)) == years(200));
+  CHECK(*time_limit(std::optional<hours>(hours::max())) == nanoseconds::max());
+  CHECK(*time_limit(duration<long, std::pico>(1)) == 1ns);
+  CHECK(*time_limit(duration<long, std::pico>(2'000'001)) == 2001ns);
 }

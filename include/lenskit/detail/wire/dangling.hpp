@@ -69,8 +69,13 @@ consteval bool dangles_inside() {
     return false;  // its author says how it travels
   } else if constexpr (anatomy_of<T> != anatomy::none) {
     return any_dangles<fields_of<T>, T, Seen...>::value;
-  } else {
+  } else if constexpr (!std::is_class_v<T> || shaped_like_view<T>) {
     return shaped_like_view<T>;
+  } else if constexpr (std::ranges::input_range<T&>) {
+    return dangles_inside<std::ranges::range_value_t<T&>, T,
+                          Seen...>();  // a closed owner of views, such as single_view
+  } else {
+    return false;
   }
 }
 

@@ -36,8 +36,9 @@ class nested_remote_exception : public remote_exception<Base>, public std::neste
 /// memory for the shortest one.
 void encode_exception(writer& out, std::exception_ptr thrown);
 
-/// The exception to throw in the parent for the one that task `index` threw in `worker`. Never fails: what cannot be
-/// rebuilt arrives as `std::runtime_error`, and bytes that are no description as `serialization_error` (failure D11).
-[[nodiscard]] std::exception_ptr decode_exception(reader& in, std::size_t index, pid_t worker) noexcept;
+/// The exception to throw in the parent for the one that task `index` threw in `worker`. What cannot be rebuilt arrives
+/// as `std::runtime_error`, and bytes that are no description as `serialization_error` (failure D11). Throws
+/// std::bad_alloc alone: then it stands somewhere within the description, which is to be read again.
+[[nodiscard]] std::exception_ptr decode_exception(reader& in, std::size_t index, pid_t worker);
 
 }  // namespace lenskit::detail
